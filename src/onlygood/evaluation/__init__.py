@@ -1,0 +1,25 @@
+"""Figures of merit: image-level and pixel-level metrics, rates at the line with their intervals."""
+
+from __future__ import annotations
+
+from onlygood.evaluation.evaluate import Evaluation, TypeResult, evaluate, resize_mask
+from onlygood.evaluation.metrics import auroc, average_precision, best_f1, roc_curve
+from onlygood.evaluation.pixels import aupro, pixel_auroc
+from onlygood.evaluation.rates import Rate, escape_rate, false_reject_rate, wilson
+
+__all__ = [
+    "Evaluation",
+    "Rate",
+    "TypeResult",
+    "aupro",
+    "auroc",
+    "average_precision",
+    "best_f1",
+    "escape_rate",
+    "evaluate",
+    "false_reject_rate",
+    "pixel_auroc",
+    "resize_mask",
+    "roc_curve",
+    "wilson",
+]

@@ -1,0 +1,107 @@
+"""Backbone and aggregation as one ONNX graph (needs torch; fitting only)."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from onlygood.errors import ParameterError, require
+from onlygood.features.aggregation import build_aggregator
+from onlygood.features.architectures import Backbone
+from onlygood.features.backbones import BackboneSpec, find_backbone
+from onlygood.features.graph import FeatureGraph, GraphSpec
+from onlygood.features.weights import Weights, load_network, resolve
+
+OPSET = 17
+
+
+class _Patches(nn.Module):
+    """uint8 images `(n, s, s, 3)` -> patch features `(n, h, w, dim)`."""
+
+    def __init__(
+        self, spec: BackboneSpec, network: Backbone, layers: Sequence[str], aggregator: nn.Module
+    ) -> None:
+        super().__init__()
+        self.network, self.layers, self.aggregator = network, tuple(layers), aggregator
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
+        self.register_buffer("scale", 1 / torch.tensor(spec.std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        return self.aggregator(self.network.feature_maps(x, self.layers)).permute(0, 2, 3, 1)
+
+
+def build_feature_graph(
+    backbone: str = "efficientnet_lite0",
+    *,
+    size: int = 256,
+    layers: Sequence[str] | None = None,
+    aggregator: str = "concat",
+    weights: str | Path | None = None,
+    threads: int | None = None,
+) -> FeatureGraph:
+    """Load a backbone and export it, truncated behind the last layer used.
+
+    Args:
+        backbone: Short name or id of the registry.
+        size: Input side in pixels; a multiple of 32 from 64 to 2048.
+        layers: Steps whose maps are used; None for the backbone's own default.
+        aggregator: `concat`, `adaptive` or `pooled`.
+        weights: A weight file, `"random"`, or None to look for the published ones.
+        threads: Threads of one call; None for all cores.
+
+    Raises:
+        ParameterError, WeightsError, MissingDependencyError: As named.
+    """
+    spec = find_backbone(backbone)
+    found = resolve(spec, weights)
+    network = load_network(spec, found)
+    return export_network(spec, network, found, size, layers, aggregator, threads=threads)
+
+
+def export_network(
+    spec: BackboneSpec,
+    network: Backbone,
+    weights: Weights,
+    size: int,
+    layers: Sequence[str] | None,
+    aggregator: str,
+    *,
+    fine_tuned: str = "",
+    threads: int | None = None,
+) -> FeatureGraph:
+    """Export a network that is loaded already (or fine-tuned); arguments as `build_feature_graph`."""
+    require("onnx", "fit", "Exporting the feature graph")
+    if size % 32 or not 64 <= size <= 2048:
+        raise ParameterError(f"size={size}: the input side is a multiple of 32 from 64 to 2048.")
+    layers = tuple(layers or ((network.last,) if aggregator == "pooled" else spec.layers))
+    network.eval()
+    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        maps = network.feature_maps(torch.zeros(1, 3, 64, 64), layers)
+        combine = build_aggregator(aggregator, [m.shape[1] for m in maps], spec.adaptive_dim)
+        module = _Patches(spec, network, layers, combine).eval()
+        _, h, w, dim = module(example).shape
+        buffer = io.BytesIO()
+        with warnings.catch_warnings():
+            # the newer exporter would add three packages and a minute for the same graph
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module,
+                (example,),
+                buffer,  # type: ignore[arg-type]
+                input_names=["images"],
+                output_names=["patches"],
+                dynamic_axes={"images": {0: "n"}, "patches": {0: "n"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    graph_spec = GraphSpec(
+        weights.id, weights.sha256, spec.license, layers, aggregator, size, (h, w), dim, fine_tuned
+    )
+    return FeatureGraph(buffer.getvalue(), graph_spec, threads)

@@ -1,0 +1,17 @@
+"""Reading, checking and preparing images; folder layouts and data sets."""
+
+from onlygood.images.layouts import Sample, find_good_images, find_labelled_images
+from onlygood.images.preparing import resize
+from onlygood.images.reading import read_image, read_mask
+from onlygood.images.sources import ImageSource, as_sources
+
+__all__ = [
+    "ImageSource",
+    "Sample",
+    "as_sources",
+    "find_good_images",
+    "find_labelled_images",
+    "read_image",
+    "read_mask",
+    "resize",
+]

@@ -1,0 +1,62 @@
+"""ELPV: electroluminescence images of solar cells, from the package `elpv-dataset`.
+
+Buerhop-Lutz et al., "A benchmark for visual identification of defective solar cells in
+electroluminescence imagery" (2018); 2,624 grey images of 300 x 300 pixels, CC BY-NC-SA 4.0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from onlygood.errors import DataError, require
+from onlygood.images.layouts import Sample
+
+#: Images of each module type, with defect probability 0 and 1, as published.
+COUNTS = {"mono": (588, 313), "poly": (920, 402)}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Good images to fit on and labelled images to test on."""
+
+    train: list[Path]
+    test: list[Sample]
+
+
+def load_elpv(cells: str = "mono") -> Split:
+    """One-class split of the ELPV cells of one module type.
+
+    Good is defect probability 0, defective is probability 1; the uncertain ones between are left out.
+    Every fifth good image, by the SHA-1 of its file name, is held out for testing.
+
+    Args:
+        cells: `mono` or `poly`.
+
+    Raises:
+        DataError: Unknown module type, or the package's label file is not as published.
+        MissingDependencyError: The package `elpv-dataset` is not installed.
+    """
+    if cells not in COUNTS:
+        raise DataError(f"ELPV has cells 'mono' and 'poly', not {cells!r}.")
+    require("elpv_dataset", "demo", "The ELPV solar-cell data")
+    spec = importlib.util.find_spec("elpv_dataset")
+    assert spec is not None and spec.origin is not None
+    root = Path(spec.origin).parent / "data"
+    good: list[Path] = []
+    defective: list[Path] = []
+    for line in (root / "labels.csv").read_text().splitlines():
+        name, probability, kind = line.split()
+        if kind == cells and float(probability) in (0.0, 1.0):
+            (good if float(probability) == 0 else defective).append(root / name)
+    if (len(good), len(defective)) != COUNTS[cells]:
+        raise DataError(
+            f"ELPV {cells}: found {len(good)} good and {len(defective)} defective images in {root}, "
+            f"published are {COUNTS[cells][0]} and {COUNTS[cells][1]}. Reinstall elpv-dataset."
+        )
+    held_out = {path for path in good if int(hashlib.sha1(path.name.encode()).hexdigest(), 16) % 5 == 0}
+    test = [Sample(path, "good") for path in sorted(held_out)]
+    test += [Sample(path, "defective") for path in sorted(defective)]
+    return Split(sorted(set(good) - held_out), test)

@@ -1,0 +1,76 @@
+"""Anything a person may hold images in, as one list of named, lazily read sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from onlygood.errors import DataError
+from onlygood.images.layouts import find_images
+from onlygood.images.reading import RGB, read_image
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """One image that can be read when it is needed.
+
+    Attributes:
+        name: The path, the file's own name, or `image 3` for the fourth of a list.
+        content: A path, bytes, a binary file or an array, as `read_image` takes them.
+    """
+
+    name: str
+    content: Any
+
+    def read(self) -> RGB:
+        """The image as uint8 RGB `(h, w, 3)`; raises `ImageError` naming it."""
+        if hasattr(self.content, "seek"):
+            self.content.seek(0)
+        return read_image(self.content, self.name)
+
+
+Images = str | Path | BinaryIO | bytes | np.ndarray | ImageSource | Iterable[Any]
+
+
+def as_sources(images: Images) -> list[ImageSource]:
+    """Name and list images without reading them.
+
+    Args:
+        images: A folder (all images below it, sorted), an image file, a binary file, bytes, an array
+            (one image, or `(n, h, w, c)` for several), or an iterable of any of these but folders.
+
+    Returns:
+        One source for each image, in order.
+
+    Raises:
+        DataError: There is no image at all, or the folder is missing.
+    """
+    if isinstance(images, str | Path):
+        path = Path(images)
+        found = find_images(path) if path.is_dir() or not path.suffix else [path]
+        return [ImageSource(str(file), file) for file in found]
+    if isinstance(images, np.ndarray):
+        stack = images if images.ndim == 4 else [images]
+        return _named(stack)
+    if isinstance(images, bytes) or hasattr(images, "read") or isinstance(images, ImageSource):
+        return _named([images])
+    return _named(images)
+
+
+def _named(items: Iterable[Any]) -> list[ImageSource]:
+    sources = []
+    for number, item in enumerate(items):
+        if isinstance(item, ImageSource):
+            sources.append(item)
+        elif isinstance(item, str | Path):
+            sources.append(ImageSource(str(item), Path(item)))
+        else:
+            name = getattr(item, "name", None)
+            sources.append(ImageSource(name if isinstance(name, str) else f"image {number}", item))
+    if not sources:
+        raise DataError("The list of images is empty. Pass at least one image.")
+    return sources
