@@ -82,9 +82,7 @@ def test_a_missing_class_gives_none_and_never_nan(labels: list[int], n: int, wit
 
 def test_the_dictionary_is_json_and_complete() -> None:
     inspections = [inspection(1.0), inspection(2.0, NG)]
-    plain = json.loads(
-        json.dumps(evaluate(inspections, [0, 1], types=["", "dent"]).as_dict(), allow_nan=False)
-    )
+    plain = json.loads(json.dumps(evaluate(inspections, [0, 1], types=["", "dent"]).as_dict(), allow_nan=False))
     expected = "image_auroc average_precision best_f1 pixel_auroc aupro false_reject_rate escape_rate"
     expected += " review_rate n_good n_defect intervals per_type"
     assert set(expected.split()) <= set(plain)

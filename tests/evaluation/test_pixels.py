@@ -49,9 +49,7 @@ def random_set(seed: int, levels: int, n: int = 3) -> tuple[list[np.ndarray], li
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.integers(0, 2**32 - 1), st.sampled_from([2, 5, 1000]), st.sampled_from([0.01, 0.05, 0.3, 0.77, 1.0])
-)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2, 5, 1000]), st.sampled_from([0.01, 0.05, 0.3, 0.77, 1.0]))
 def test_aupro_is_its_definition(seed: int, levels: int, limit: float) -> None:
     maps, masks = random_set(seed, levels)
     assert aupro(maps, masks, limit) == pytest.approx(slow_aupro(maps, masks, limit), abs=1e-9)

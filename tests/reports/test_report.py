@@ -103,9 +103,7 @@ def report(items: list[ReportItem], **changes: object) -> ReportData:
 
 def usual() -> list[ReportItem]:
     good = [item(s, 0) for s in (0.3, 0.4, 0.5, 0.6, 1.1, 1.7)]
-    return good + [
-        item(s, 1, kind=k) for s, k in ((0.35, "dent"), (1.2, "dent"), (2.0, "scratch"), (9.0, "scratch"))
-    ]
+    return good + [item(s, 1, kind=k) for s, k in ((0.35, "dent"), (1.2, "dent"), (2.0, "scratch"), (9.0, "scratch"))]
 
 
 def section(page: str, key: str) -> str:
@@ -231,9 +229,7 @@ def test_what_is_missing_is_left_out(items: list[ReportItem], bare: bool) -> Non
         ([0.1] * 10 + [2.0] * 10, 0.01, "Not kept on these images"),
     ],
 )
-def test_the_promise_is_judged_by_what_the_counts_can_show(
-    scores: list[float], target: float, words: str
-) -> None:
+def test_the_promise_is_judged_by_what_the_counts_can_show(scores: list[float], target: float, words: str) -> None:
     items = [item(score, 0) for score in scores]
     page = Page(render_report(report(items, target_false_reject=target)))
     assert words in page.text

@@ -99,8 +99,7 @@ def test_sample_cycles_kinds_and_sources_and_can_be_prolonged():
     assert all(np.array_equal(a.image, b.image) for a, b in zip(short, long))
     assert [d.kind for d in long[:7]] == [*KINDS, KINDS[0]]
     sources = [
-        next(i for i, image in enumerate(IMAGES) if np.array_equal(d.image[~d.mask], image[~d.mask]))
-        for d in long
+        next(i for i, image in enumerate(IMAGES) if np.array_equal(d.image[~d.mask], image[~d.mask])) for d in long
     ]
     assert all(sources.count(i) == 7 for i in range(5))
     assert not np.array_equal(next(SIX.sample(1, seed=2)).image, long[0].image)
@@ -157,9 +156,7 @@ def test_images_of_other_shapes_and_sizes():
 
 def test_pixel_lengths_grow_with_the_image():
     small, large = (DefectMaker([part(0, n, n)], kinds=("scar_noise",)) for n in (128, 512))
-    areas = [
-        np.mean([m.make("scar_noise", rng_of(s), 0).mask.mean() for s in range(40)]) for m in (small, large)
-    ]
+    areas = [np.mean([m.make("scar_noise", rng_of(s), 0).mask.mean() for s in range(40)]) for m in (small, large)]
     assert areas[0] == pytest.approx(areas[1], rel=0.3)
 
 

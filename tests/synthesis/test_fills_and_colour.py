@@ -32,9 +32,7 @@ def picture(seed=0, shape=(40, 50, 3)):
     return rng_of(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-@given(
-    seeds, st.integers(5, 19), st.integers(0, 9), st.sampled_from([1, 2, 4]), st.sampled_from([0.25, 1, 4])
-)
+@given(seeds, st.integers(5, 19), st.integers(0, 9), st.sampled_from([1, 2, 4]), st.sampled_from([0.25, 1, 4]))
 @settings(max_examples=60)
 def test_noise_stays_near_its_range(seed, mean, fluctuation, grain, aspect):
     mean, fluctuation = mean * 10, fluctuation * 5
@@ -117,9 +115,7 @@ def test_hue_agrees_with_colorsys(rgb, turn):
 
 def test_other_adjustments_on_known_values():
     image = Image.fromarray(np.array([[[100, 50, 200], [10, 240, 30]]], dtype=np.uint8))
-    np.testing.assert_array_equal(
-        np.asarray(adjust_brightness(image, 1.1))[0], [[110, 55, 220], [11, 255, 33]]
-    )
+    np.testing.assert_array_equal(np.asarray(adjust_brightness(image, 1.1))[0], [[110, 55, 220], [11, 255, 33]])
     grey = np.asarray(image.convert("L"), dtype=float)
     mean = round(grey.mean())
     contrast = mean + (np.asarray(image, dtype=float) - mean) * 1.1

@@ -70,9 +70,7 @@ def test_auto_takes_the_foreground_for_objects():
         assert overlap(saliency(i), mask) > 0.93
 
 
-@pytest.mark.parametrize(
-    "name", ["noise", "blotches", "stripes", "chequers", "grid", "slope", "vignette", "even"]
-)
+@pytest.mark.parametrize("name", ["noise", "blotches", "stripes", "chequers", "grid", "slope", "vignette", "even"])
 def test_auto_takes_the_whole_image_for_textures(name):
     rng = np.random.default_rng(3)
     saliency = Saliency([as_image(texture(name, rng), rng) for _ in range(8)])
@@ -121,9 +119,7 @@ def test_maps_beside_the_images_are_read(tmp_path):
 
 def test_threshold_of_maps_is_127(tmp_path):
     path = tmp_path / "a_saliency.jpg"
-    Image.fromarray(np.repeat(np.array([[0, 100, 155, 255]], np.uint8), 32, 0).repeat(32, 1)).save(
-        path, quality=100
-    )
+    Image.fromarray(np.repeat(np.array([[0, 100, 155, 255]], np.uint8), 32, 0).repeat(32, 1)).save(path, quality=100)
     salient = read_saliency(path, 32, 128)
     assert [bool(salient[16, c]) for c in (16, 48, 80, 112)] == [False, False, True, True]
 
@@ -151,7 +147,6 @@ def test_otsu_agrees_with_a_search_over_all_cuts():
     values = np.concatenate([rng.normal(0, 1, 700), rng.normal(6, 1.5, 300)])
     cuts = np.linspace(values.min(), values.max(), 257)[1:-1]
     within = [
-        values[values < c].var() * (values < c).mean() + values[values >= c].var() * (values >= c).mean()
-        for c in cuts
+        values[values < c].var() * (values < c).mean() + values[values >= c].var() * (values >= c).mean() for c in cuts
     ]
     assert otsu(values) == pytest.approx(cuts[int(np.argmin(within))], abs=0.15)

@@ -145,9 +145,7 @@ def evaluate(
     truth, scores = check_labels_and_scores(labels, [one.score for one in inspections])
     for name, values in (("masks", masks), ("types", types)):
         if values is not None and len(values) != truth.size:
-            raise ParameterError(
-                f"There must be one of {name} for each of {truth.size} images, not {len(values)}."
-            )
+            raise ParameterError(f"There must be one of {name} for each of {truth.size} images, not {len(values)}.")
     if not 0 < aupro_limit <= 1:
         raise ParameterError(f"aupro_limit must lie in (0, 1], not {aupro_limit}.")
     verdicts = np.array([str(one.verdict) for one in inspections], dtype=object)

@@ -97,9 +97,7 @@ def check_labels(labels: ArrayLike) -> NDArray[np.bool_]:
     return truth
 
 
-def check_labels_and_scores(
-    labels: ArrayLike, scores: ArrayLike
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def check_labels_and_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Labels as bools and scores as float64, both `(n,)`.
 
     Raises:

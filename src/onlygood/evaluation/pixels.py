@@ -56,9 +56,7 @@ def pixel_auroc(maps: Maps, masks: Masks) -> float:
     return wins / (2 * normal.size * defect.size)
 
 
-def aupro(
-    maps: Maps, masks: Masks, limit: float = 0.3, *, curve: Literal["exact", "mvtec3d"] = "exact"
-) -> float:
+def aupro(maps: Maps, masks: Masks, limit: float = 0.3, *, curve: Literal["exact", "mvtec3d"] = "exact") -> float:
     """Area under the per-region-overlap curve up to a false-positive rate, divided by that rate.
 
     The definition of MVTec AD (Bergmann et al., IJCV 2021, section 5): a threshold's overlap (PRO) is the
@@ -173,16 +171,12 @@ def _collect(
     return normal, defect[order], overlap
 
 
-def _above(
-    defect: NDArray[np.float32], overlap: NDArray[np.float64], at: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def _above(defect: NDArray[np.float32], overlap: NDArray[np.float64], at: NDArray[np.float32]) -> NDArray[np.float64]:
     """Overlap of the pixels that score above each of `at`."""
     return overlap[defect.size - np.searchsorted(defect, at, side="right")]
 
 
-def _from(
-    defect: NDArray[np.float32], overlap: NDArray[np.float64], at: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def _from(defect: NDArray[np.float32], overlap: NDArray[np.float64], at: NDArray[np.float32]) -> NDArray[np.float64]:
     """Overlap of the pixels that score at or above each of `at`."""
     return overlap[defect.size - np.searchsorted(defect, at, side="left")]
 
@@ -212,8 +206,7 @@ def _pairs(maps: Maps, masks: Masks) -> Iterator[tuple[NDArray[np.float32], NDAr
         values, truth = np.asarray(scores, dtype=np.float32), np.asarray(mask)
         if values.ndim != 2 or values.shape != truth.shape:
             raise ParameterError(
-                f"Map and mask {number} must both be (h, w), but their shapes are {values.shape} and "
-                f"{truth.shape}."
+                f"Map and mask {number} must both be (h, w), but their shapes are {values.shape} and {truth.shape}."
             )
         if truth.dtype != np.bool_:
             raise ParameterError(f"Mask {number} must be of bools, not {truth.dtype}.")
@@ -225,6 +218,5 @@ def _pairs(maps: Maps, masks: Masks) -> Iterator[tuple[NDArray[np.float32], NDAr
 def _need_pixels(n_normal: int, n_defect: int) -> None:
     if not n_normal or not n_defect:
         raise ParameterError(
-            f"Both normal and defective pixels are needed, but there are {n_normal} normal and {n_defect} "
-            "defective."
+            f"Both normal and defective pixels are needed, but there are {n_normal} normal and {n_defect} defective."
         )

@@ -55,9 +55,7 @@ def registry() -> dict[str, BackboneSpec]:
     """All backbones by short name."""
     table = tomllib.loads((files("onlygood.features") / "backbones.toml").read_text("utf-8"))
     specs = (
-        BackboneSpec(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-        )
+        BackboneSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
         for row in table["backbone"]
     )
     return {spec.name: spec for spec in specs}

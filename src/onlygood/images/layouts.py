@@ -9,6 +9,7 @@ from onlygood.errors import DataError
 from onlygood.images.reading import EXTENSIONS
 
 GOOD_NAMES = frozenset({"good", "ok", "normal"})
+BAD_NAMES = frozenset({"bad", "ng", "defect", "defective", "anomaly"})
 SALIENCY_SUFFIX = "_saliency"
 
 
@@ -63,6 +64,12 @@ def find_good_images(folder: str | Path) -> list[Path]:
             f"{folder} holds a test folder but no train/good folder: its test images would be learned as good. "
             "Name the folder of good images itself."
         )
+    bad = [path.name for path in folder.iterdir() if path.is_dir() and path.name.lower() in BAD_NAMES]
+    if good is None and bad:
+        raise DataError(
+            f"{folder} holds a folder {bad[0]} but none called good, ok or normal: defects would be learned as "
+            "good. Name the folder of good images itself."
+        )
     return find_images(good or folder)
 
 
@@ -87,14 +94,19 @@ def find_labelled_images(folder: str | Path) -> list[Sample]:
             f"{folder} is neither an MVTec AD folder (test/good, test/<defect>) nor a folder "
             "with subfolders good and bad. Sort the test images so."
         )
-    masks = root.parent / "ground_truth" if root != folder else folder / "ground_truth"
+    if root == folder and _good_subfolder(folder) is None:
+        raise DataError(
+            f"{folder} has no subfolder called good, ok or normal, so nothing says which images are good. "
+            "Rename or add it."
+        )
+    masks = folder / "ground_truth"
     samples = []
     for kind in kinds:
         defect = "good" if kind.name.lower() in GOOD_NAMES else kind.name
         mask_folder = masks / kind.name
         for path in find_images(kind):
             mask = None
-            if defect != "good" and mask_folder.is_dir():
+            if defect != "good" and masks.is_dir():
                 mask = _mask_of(path, mask_folder)
             samples.append(Sample(path, defect, mask))
     return samples

@@ -19,6 +19,9 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp
 #: Larger images are refused before they are decoded: a small file may unpack to gigabytes.
 MAX_PIXELS = 120_000_000
 
+#: The decoders that are tried; others (EPS, PDF...) are no photographs and some start other programs.
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+
 RGB = NDArray[np.uint8]
 
 
@@ -55,8 +58,10 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
     """
     with _opened(path, str(path)) as image:
         try:
-            pixels = np.asarray(image.convert("L") if image.mode in {"P", "RGBA", "LA"} else image)
-        except (OSError, ValueError, SyntaxError) as error:
+            if image.mode in {"P", "PA", "RGBA"}:
+                image = image.convert("RGB")
+            pixels = np.asarray(image.convert("L") if image.mode == "LA" else image)
+        except Exception as error:  # Pillow raises almost anything on damage
             raise ImageError(f"Cannot decode the mask {path}: {error}. Replace the file.") from error
     return pixels.max(axis=2) > 0 if pixels.ndim == 3 else pixels > 0
 
@@ -73,14 +78,14 @@ def _opened(source: str | Path | BinaryIO | bytes, name: str) -> Image.Image:
     try:
         with warnings.catch_warnings():  # our own limit below says it more clearly than Pillow's warning
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(source)
+            image = Image.open(source, formats=FORMATS)
     except Image.DecompressionBombError:
         raise ImageError(_too_large(name, "more pixels than Pillow opens")) from None
     except UnidentifiedImageError:
         raise ImageError(
             f"{name} is not an image this library reads (PNG, JPEG, BMP, TIFF, WebP). Remove or convert it."
         ) from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow raises almost anything on damage
         raise ImageError(f"Cannot read the image {name}: {error}. Replace or remove the file.") from error
     if image.width * image.height > MAX_PIXELS:
         image.close()
@@ -99,23 +104,21 @@ def _to_rgb(image: Image.Image, name: str) -> RGB:
     try:
         image = ImageOps.exif_transpose(image)
         if image.mode == "F" or image.mode.startswith("I"):
-            return _from_array(_deep_grey(image), name)
+            return _from_array(_deep_grey(image, name), name)
         return np.array(image.convert("RGBA" if "transparency" in image.info else "RGB"))[..., :3].copy()
     except ImageError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow raises all of these on damage
-        raise ImageError(
-            f"The image {name} is damaged or cut short ({error}). Copy it again or remove it."
-        ) from error
+    except Exception as error:  # Pillow raises almost anything on damage
+        raise ImageError(f"The image {name} is damaged or cut short ({error}). Copy it again or remove it.") from error
 
 
-def _deep_grey(image: Image.Image) -> NDArray[np.generic]:
+def _deep_grey(image: Image.Image, name: str) -> NDArray[np.generic]:
     """16- and 32-bit integer and float grey images as uint16 or float32."""
     pixels = np.asarray(image)
     if image.mode == "F":
         return pixels.astype(np.float32)
     if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
-        raise ImageError("pixel values outside 0..65535: save it as 8- or 16-bit")
+        raise ImageError(f"{name} has pixel values outside 0..65535. Save it as an 8- or 16-bit image.")
     return pixels.astype(np.uint16)
 
 
@@ -129,7 +132,7 @@ def _from_array(array: NDArray[np.generic], name: str) -> RGB:
     array = array[..., :3]
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
-    elif array.dtype == np.uint16:
+    elif array.dtype.kind == "u" and array.dtype.itemsize == 2:  # of either byte order
         array = (array.astype(np.uint32) * 255 + 32767) // 65535
     elif np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all():

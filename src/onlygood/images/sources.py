@@ -28,8 +28,6 @@ class ImageSource:
 
     def read(self) -> RGB:
         """The image as uint8 RGB `(h, w, 3)`; raises `ImageError` naming it."""
-        if hasattr(self.content, "seek"):
-            self.content.seek(0)
         return read_image(self.content, self.name)
 
 
@@ -47,18 +45,21 @@ def as_sources(images: Images) -> list[ImageSource]:
         One source for each image, in order.
 
     Raises:
-        DataError: There is no image at all, or the folder is missing.
+        DataError: There is no image at all, the folder is missing, or something is no image.
     """
     if isinstance(images, str | Path):
         path = Path(images)
-        found = find_images(path) if path.is_dir() or not path.suffix else [path]
+        is_file = path.is_file() or bool(path.suffix)  # a file may lie there without an ending
+        found = [path] if is_file and not path.is_dir() else find_images(path)
         return [ImageSource(str(file), file) for file in found]
     if isinstance(images, np.ndarray):
         stack = images if images.ndim == 4 else [images]
         return _named(stack)
     if isinstance(images, bytes) or hasattr(images, "read") or isinstance(images, ImageSource):
         return _named([images])
-    return _named(images)
+    if isinstance(images, Iterable):
+        return _named(images)
+    raise DataError(_no_image("images", images))
 
 
 def _named(items: Iterable[Any]) -> list[ImageSource]:
@@ -68,9 +69,15 @@ def _named(items: Iterable[Any]) -> list[ImageSource]:
             sources.append(item)
         elif isinstance(item, str | Path):
             sources.append(ImageSource(str(item), Path(item)))
+        elif not isinstance(item, np.ndarray | bytes) and not hasattr(item, "read"):
+            raise DataError(_no_image(f"Item {number} of the list", item))
         else:
             name = getattr(item, "name", None)
             sources.append(ImageSource(name if isinstance(name, str) else f"image {number}", item))
     if not sources:
         raise DataError("The list of images is empty. Pass at least one image.")
     return sources
+
+
+def _no_image(what: str, item: object) -> str:
+    return f"{what} is of type {type(item).__name__}. Pass a path, bytes, a binary file or a numpy array."

@@ -3,7 +3,8 @@
 from onlygood.memory.bank import MemoryBank
 from onlygood.memory.coreset import greedy_coreset
 from onlygood.memory.density import local_density
-from onlygood.memory.index import ExactIndex, GraphIndex, NeighbourIndex, build_index
+from onlygood.memory.graph import GraphIndex, build_index
+from onlygood.memory.index import ExactIndex, NeighbourIndex
 
 __all__ = [
     "ExactIndex",

@@ -62,7 +62,11 @@ def greedy_coreset(
         picks.append(start)
         distances = _distances(points, norms, [start])[0]
         distances[start] = -1
+    resolution = np.float32(5e-4) * np.sqrt(norms)
     while len(picks) < count:
+        if (distances <= resolution).all():  # the rest equals the picks as far as float32 can tell
+            picks += np.flatnonzero(distances >= 0)[: count - len(picks)].tolist()
+            break
         new = _picks_of_one_round(points, norms, distances, count - len(picks), candidates)
         for begin in range(0, len(new), 256):
             part = new[begin : begin + 256]
@@ -79,10 +83,11 @@ def greedy_coreset(
 def coverage_radius(vectors: Vectors, picks: NDArray[np.integer]) -> float:
     """Largest Euclidean distance of any vector to its nearest pick: what the greedy choice makes small."""
     worst = 0.0
-    centres = vectors[picks]
+    middle = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centres = vectors[picks] - middle
     centre_norms = np.einsum("nd,nd->n", centres, centres)
     for low in range(0, len(vectors), 4096):
-        part = vectors[low : low + 4096]
+        part = vectors[low : low + 4096] - middle
         norms = np.einsum("nd,nd->n", part, part)
         worst = max(worst, float(_distances(part, norms, None, centres, centre_norms).min(axis=0).max()))
     return worst
@@ -101,7 +106,9 @@ def _picks_of_one_round(
     picks: list[int] = []
     while len(picks) < wanted:
         best = int(left.argmax())
-        if left[best] < 0 or (picks and left[best] <= outside):
+        if left[best] <= outside and not picks:  # tied with a vector outside: the first row of all
+            return [int(distances.argmax())]
+        if left[best] < 0 or left[best] <= outside:
             break
         picks.append(int(pool[best]))
         np.minimum(left, _distances(near, near_norms, [best])[0], out=left)
@@ -129,9 +136,12 @@ def _distances(
 
 
 def _projected(vectors: Vectors, dim: int | None, rng: np.random.Generator) -> Vectors:
+    """Moved to the origin, where the product form of distances keeps its digits, and projected."""
     width = vectors.shape[1]
+    centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     if dim is None or dim >= width:
-        return np.ascontiguousarray(vectors, np.float32)
+        return np.ascontiguousarray(vectors - centre, np.float32)
     bound = 1 / np.sqrt(width)
     matrix = rng.uniform(-bound, bound, size=(width, dim)).astype(np.float32)
-    return vectors @ matrix
+    blocks = [(vectors[i : i + 32_768] - centre) @ matrix for i in range(0, len(vectors), 32_768)]
+    return np.concatenate(blocks)

@@ -25,10 +25,16 @@ class NeighbourTable:
     squared: NDArray[np.float32]
     rows: NDArray[np.int64]
 
+    def first(self, k: int) -> NeighbourTable:
+        """The nearest `k` of each."""
+        return NeighbourTable(self.squared[:, :k].copy(), self.rows[:, :k].copy())
 
-def neighbours_without_self(
-    bank: MemoryBank, index: NeighbourIndex, k: int, report: Report | None
-) -> NeighbourTable:
+    def part(self, which: slice) -> NeighbourTable:
+        """The lists of some vectors."""
+        return NeighbourTable(self.squared[which], self.rows[which])
+
+
+def neighbours_without_self(bank: MemoryBank, index: NeighbourIndex, k: int, report: Report | None) -> NeighbourTable:
     """The `k` nearest *other* bank vectors of each bank vector, self excluded by row number."""
     squared = np.full((len(bank), k), np.inf, np.float32)
     rows = np.full((len(bank), k), -1, np.int64)
@@ -58,7 +64,7 @@ def neighbours_in_other_groups(
         report: Progress.
         indexed: The vectors that are searched; the bank itself if not given.
     """
-    indexed = indexed or bank
+    indexed = bank if indexed is None else indexed
     own, theirs = groups[bank.image_of], groups[indexed.image_of]
     squared = np.full((len(bank), k), np.inf, np.float32)
     rows = np.full((len(bank), k), -1, np.int64)
@@ -121,9 +127,7 @@ def local_density(
     return (density * np.float32(real / k)).astype(np.float32)
 
 
-def without_group(
-    table: NeighbourTable, rows: NDArray[np.int64], excluded: NDArray[np.bool_]
-) -> NeighbourTable:
+def without_rows(table: NeighbourTable, rows: NDArray[np.int64], excluded: NDArray[np.bool_]) -> NeighbourTable:
     """The neighbour lists of some rows with the excluded bank rows taken out.
 
     Args:

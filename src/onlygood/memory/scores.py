@@ -28,7 +28,7 @@ def ldknn_score(
         density: Its local density, in the same kind of distance, `(q,)`.
         alpha: Local density coefficient; 0 is plain 1-NN.
         distance: `sqeuclidean` (released code) or `euclidean`.
-        form: `subtract` (released code), d - alpha LD; or `ratio`, d / LD^alpha.
+        form: `subtract` (released code), d - alpha LD; or `ratio`, d / LD^alpha (LD at least 1e-10).
 
     Returns:
         float32 `(q,)`; may be negative.
@@ -37,8 +37,7 @@ def ldknn_score(
     if form == "subtract":
         return np.asarray(d - np.float32(alpha) * density, np.float32)
     if form == "ratio":
-        floor = np.finfo(np.float32).tiny
-        return np.asarray(d / np.maximum(density, floor) ** np.float32(alpha), np.float32)
+        return np.asarray(d / np.maximum(density, 1e-10) ** np.float32(alpha), np.float32)
     raise ParameterError(f"Unknown form {form!r}. Known are: subtract, ratio")
 
 

@@ -65,18 +65,14 @@ def score_lanes(lanes: Sequence[Lane], review: float | None, ng: float | None) -
         if value is not None:
             at, anchor, shift = x(value), *(("end", -6) if x(value) > 420 else ("start", 6))
             style = word.lower()
-            out.append(
-                f'<line class="cut {style}" x1="{at:.1f}" x2="{at:.1f}" y1="{height - 11}" y2="{bottom}"/>'
-            )
+            out.append(f'<line class="cut {style}" x1="{at:.1f}" x2="{at:.1f}" y1="{height - 11}" y2="{bottom}"/>')
             out.append(_text(at + shift, height, f"{word} from {value:.4g}", f"cut-name {style}", anchor))
     # After the lines, so that the letters stand clear of them.
     for number, lane in enumerate(lanes):
         name = f"{lane.name} ({lane.scores.size})"
         out.append(_text(left + 4, top + row * number + 19, name, "lane", "start"))
     for tick in ticks(low, high):
-        out.append(
-            f'<line class="axis" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{bottom}" y2="{bottom + 5}"/>'
-        )
+        out.append(f'<line class="axis" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{bottom}" y2="{bottom + 5}"/>')
         out.append(_text(x(tick), bottom + 19, f"{tick:.6g}", "tick", "middle"))
     axis = "image score (the last bar holds all above)" if clipped else "image score"
     out.append(_text((left + right) / 2, bottom + 38, axis, "tick", "middle"))

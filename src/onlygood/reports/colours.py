@@ -64,9 +64,7 @@ def _from_oklab(lab: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 def _ramp(size: int = 256) -> NDArray[np.uint8]:
     at = np.linspace(0, len(_ANCHORS) - 1, size)
-    return _from_oklab(
-        np.stack([np.interp(at, np.arange(len(_ANCHORS)), column) for column in _ANCHORS.T], axis=1)
-    )
+    return _from_oklab(np.stack([np.interp(at, np.arange(len(_ANCHORS)), column) for column in _ANCHORS.T], axis=1))
 
 
 #: uint8 `(256, 3)`: the colour of an anomaly score from the threshold (0) to the top of the scale (255).

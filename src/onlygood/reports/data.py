@@ -90,8 +90,6 @@ class ReportData:
             raise ParameterError("The calibration scores must be finite.")
         for item in self.items:
             if item.label not in (0, 1, None):
-                raise ParameterError(
-                    f"{item.inspection.name}: the label must be 0, 1 or None, not {item.label}."
-                )
+                raise ParameterError(f"{item.inspection.name}: the label must be 0, 1 or None, not {item.label}.")
             if not np.isfinite(item.inspection.score):
                 raise ParameterError(f"{item.inspection.name}: the score is not finite.")

@@ -12,12 +12,12 @@ import numpy as np
 
 from onlygood.errors import require
 from onlygood.evaluation import Evaluation
+from onlygood.files import replacing
 from onlygood.inspection import Verdict
 from onlygood.reports import wording
 from onlygood.reports.charts import Lane, OperatingPoint, roc_chart, score_lanes
 from onlygood.reports.colours import RAMP, VERDICT_COLOURS, VERDICT_INK, hexadecimal
 from onlygood.reports.data import ReportData
-from onlygood.reports.files import replacing
 from onlygood.reports.galleries import build_sections
 
 
@@ -56,15 +56,11 @@ def render_report(data: ReportData) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
         percent=wording.percent, area=wording.area, interval=wording.interval, counted=wording.counted
     )
-    template = environment.from_string(
-        files("onlygood.reports").joinpath("report.html").read_text(encoding="utf-8")
-    )
+    template = environment.from_string(files("onlygood.reports").joinpath("report.html").read_text(encoding="utf-8"))
     top = RAMP[:: len(RAMP) // 8]
     return template.render(
         title=data.title,
@@ -84,9 +80,7 @@ def render_report(data: ReportData) -> str:
         gradient=", ".join(hexadecimal((int(r), int(g), int(b))) for r, g, b in top),
         details=_details(data),
         verdicts=list(Verdict),
-        colours={
-            str(v).lower(): (hexadecimal(VERDICT_COLOURS[v]), hexadecimal(VERDICT_INK[v])) for v in Verdict
-        },
+        colours={str(v).lower(): (hexadecimal(VERDICT_COLOURS[v]), hexadecimal(VERDICT_INK[v])) for v in Verdict},
     )
 
 
@@ -163,9 +157,7 @@ def _outcome(data: ReportData) -> list[dict[str, Any]]:
     for label, name in ((0, "Good"), (1, "Defective"), (None, "Unlabelled")):
         called = [str(item.inspection.verdict) for item in data.items if item.label == label]
         if called:
-            rows.append(
-                {"name": name, "counts": {str(verdict): called.count(verdict) for verdict in Verdict}}
-            )
+            rows.append({"name": name, "counts": {str(verdict): called.count(verdict) for verdict in Verdict}})
     return rows
 
 
@@ -229,7 +221,5 @@ def _details(data: ReportData) -> list[tuple[str, list[tuple[str, str]]]]:
         ("Versions", data.versions),
     ]
     return [
-        (name, [(str(key), wording.plain(value)) for key, value in pairs.items()])
-        for name, pairs in groups
-        if pairs
+        (name, [(str(key), wording.plain(value)) for key, value in pairs.items()]) for name, pairs in groups if pairs
     ]

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from onlygood.errors import ParameterError
+from onlygood.files import replacing
 from onlygood.inspection import Inspection
 from onlygood.reports.colours import RAMP, VERDICT_COLOURS, VERDICT_INK
-from onlygood.reports.files import replacing
 
 # Where the colour starts it must be seen at once, so it starts at this part of the full opacity.
 _START = 0.5
@@ -102,9 +102,7 @@ def _shrink(area: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
     """The pixels of the area more than `steps` side steps from its edge; the image's rim is no edge."""
     for _ in range(steps):
         padded = np.pad(area, 1, mode="edge")
-        area = (
-            padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-        )
+        area = padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return area
 
 

@@ -91,8 +91,7 @@ def judge_promise(data: ReportData) -> Promise | None:
         return Promise("unmeasured", "Not measured here", tuple(sentences))
     was = "was" if rate.count == 1 else "were"
     sentences.append(
-        f"Measured here: {counted(rate)} good images {was} called NG, {percent(rate.value)} "
-        f"({interval(rate)})."
+        f"Measured here: {counted(rate)} good images {was} called NG, {percent(rate.value)} ({interval(rate)})."
     )
     if rate.low > target:
         sentences.append(
@@ -155,6 +154,4 @@ def plain(value: Any) -> str:
 
 def n_training(data: ReportData) -> int:
     """Good images the detector was fitted on, 0 if not known."""
-    return (
-        data.n_training if data.n_training is not None else int(np.size(np.asarray(data.calibration_scores)))
-    )
+    return data.n_training if data.n_training is not None else int(np.size(np.asarray(data.calibration_scores)))

@@ -24,13 +24,9 @@ def check_image(image: ImageArray, name: str = "image") -> ImageArray:
     """Return `image` if it is uint8 RGB, else raise `ImageError` that calls it `name`."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise ImageError(
-            f"{name}: expected a uint8 array of shape (H, W, 3), got {found}. Convert it to RGB."
-        )
+        raise ImageError(f"{name}: expected a uint8 array of shape (H, W, 3), got {found}. Convert it to RGB.")
     if min(image.shape[:2]) < 8:
-        raise ImageError(
-            f"{name}: {image.shape[1]}x{image.shape[0]} pixels is too small; 8 a side is the least."
-        )
+        raise ImageError(f"{name}: {image.shape[1]}x{image.shape[0]} pixels is too small; 8 a side is the least.")
     return image
 
 

@@ -29,9 +29,7 @@ def random_polygon(rng: np.random.Generator, points: int) -> NDArray[np.float64]
     return vertices[np.argsort(np.arctan2(offset[:, 1], offset[:, 0]), kind="stable")]
 
 
-def control_points(
-    vertices: NDArray[np.float64], tension: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def control_points(vertices: NDArray[np.float64], tension: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give each vertex its incoming and outgoing cubic control point.
 
     At a vertex between sides of lengths d0 and d1, the segment that joins the middles of the two sides is
@@ -53,9 +51,7 @@ def control_points(
     return vertices + (middle_in - split) * shrink, vertices + (middle_out - split) * shrink
 
 
-def smooth_contour(
-    vertices: NDArray[np.float64], tension: float, straight: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def smooth_contour(vertices: NDArray[np.float64], tension: float, straight: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Run a closed contour through `vertices`; sides marked `straight` stay lines, the others become cubics.
 
     Args:
@@ -69,9 +65,7 @@ def smooth_contour(
     incoming, outgoing = control_points(vertices, tension)
     t = np.linspace(0, 1, SAMPLES)[:-1, None]
     basis = np.concatenate([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
-    corners = np.stack(
-        [vertices, outgoing, np.roll(incoming, -1, axis=0), np.roll(vertices, -1, axis=0)], axis=1
-    )
+    corners = np.stack([vertices, outgoing, np.roll(incoming, -1, axis=0), np.roll(vertices, -1, axis=0)], axis=1)
     curves = basis @ corners  # (n, 11, 2): each side without its last point, which the next side begins with
     keep = np.ones(curves.shape[:2], dtype=bool)
     keep[straight, 1:] = False
@@ -84,9 +78,7 @@ def bezier_contour(rng: np.random.Generator, points: int, tension: float) -> NDA
     return smooth_contour(vertices, tension, rng.random(points) < 0.5)
 
 
-def bezier_mask(
-    rng: np.random.Generator, height: int, width: int, points: int = 5, tension: float = 0.3
-) -> MaskArray:
+def bezier_mask(rng: np.random.Generator, height: int, width: int, points: int = 5, tension: float = 0.3) -> MaskArray:
     """Draw a Bézier shape that touches all four sides of a box.
 
     Args:

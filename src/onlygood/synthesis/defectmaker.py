@@ -117,9 +117,7 @@ class DefectMaker:
             return self._fuse_defect(kind, rng, image, salient, augmented=False)
         return self._fuse_defect(kind, rng, self.images[image], self.saliency(int(image)), augmented=False)
 
-    def all_kinds(
-        self, rng: np.random.Generator | None = None, source_index: int = 0
-    ) -> list[SyntheticDefect]:
+    def all_kinds(self, rng: np.random.Generator | None = None, source_index: int = 0) -> list[SyntheticDefect]:
         """Make all versions of one source, in the order of labels: without a defect, then with each kind.
 
         The source is augmented once, together with its saliency, and all versions share it. What is pasted

@@ -38,9 +38,7 @@ def read_saliency(path: Path, height: int, width: int) -> MaskArray:
         with Image.open(path) as picture:
             grey = picture.convert("L").resize((width, height), Image.Resampling.BILINEAR)
     except OSError as error:
-        raise DataError(
-            f"{path}: the saliency map cannot be read ({error}). Make it again or delete it."
-        ) from error
+        raise DataError(f"{path}: the saliency map cannot be read ({error}). Make it again or delete it.") from error
     salient = np.asarray(grey) > 127
     if not salient.any():
         raise DataError(f"{path}: no pixel is above 127, so no defect could be placed. Make the map again.")
@@ -74,13 +72,9 @@ class Saliency:
         paths: Sequence[str | Path] | None = None,
     ) -> None:
         if mode not in get_args(SaliencyMode):
-            raise ParameterError(
-                f"saliency is {mode!r}; it must be one of {', '.join(get_args(SaliencyMode))}."
-            )
+            raise ParameterError(f"saliency is {mode!r}; it must be one of {', '.join(get_args(SaliencyMode))}.")
         if paths is not None and len(paths) != len(images):
-            raise DataError(
-                f"There are {len(images)} images and {len(paths)} paths; give one path for each image."
-            )
+            raise DataError(f"There are {len(images)} images and {len(paths)} paths; give one path for each image.")
         self._images = images
         self._files = [saliency_path(Path(p)) for p in paths or ()]
         self._cache: dict[int, MaskArray] = {}
@@ -118,9 +112,7 @@ class Saliency:
         if index not in self._cache:
             image = self._images[index]
             self._cache[index] = (
-                read_saliency(self._files[index], *image.shape[:2])
-                if self.mode == "files"
-                else self.estimate(image)
+                read_saliency(self._files[index], *image.shape[:2]) if self.mode == "files" else self.estimate(image)
             )
         return self._cache[index]
 

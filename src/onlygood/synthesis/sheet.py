@@ -58,9 +58,7 @@ def contact_sheet(
     sheet = Image.new("RGB", (_LABEL + examples * pitch, (len(rows) + 1) * pitch), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for row, name in enumerate(("good image", *rows)):
-        draw.multiline_text(
-            (_GAP, row * pitch + tile // 2 - 14), name.replace("_", "\n"), fill="black", font=font
-        )
+        draw.multiline_text((_GAP, row * pitch + tile // 2 - 14), name.replace("_", "\n"), fill="black", font=font)
         for column in range(examples):
             index = int(order[column % len(order)])
             if name in DEFECT_KINDS:

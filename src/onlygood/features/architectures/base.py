@@ -16,6 +16,9 @@ class Backbone(nn.Module):
     #: Name of the step whose global average is the image embedding.
     last: str
 
+    #: Beginnings of the names of published tensors that belong to the classifier, which is not built.
+    classifier: tuple[str, ...] = ()
+
     def steps(self) -> Iterator[tuple[str, nn.Module]]:
         """The named steps, first to last."""
         raise NotImplementedError

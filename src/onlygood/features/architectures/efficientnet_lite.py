@@ -73,6 +73,8 @@ class _Block(nn.Module):
 class EfficientNetLite(Backbone):
     """Steps: `stem`, `blocks.0` ... ; strides 8, 16 and 32 begin with stages 3, 4 and 6."""
 
+    classifier = ("_conv_head.", "_bn1.", "_fc.")
+
     def __init__(self, width: float, depth: float) -> None:
         super().__init__()
         self._conv_stem = nn.Conv2d(3, 32, 3, 2, bias=False)

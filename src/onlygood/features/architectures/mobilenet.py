@@ -20,9 +20,7 @@ STAGES = (
 )
 
 
-def _conv_norm_relu(
-    c_in: int, c_out: int, kernel: int = 1, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
+def _conv_norm_relu(c_in: int, c_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(c_out),
@@ -51,6 +49,7 @@ class MobileNetV2(Backbone):
     """Steps `features.0` ... `features.17`; the classifier's 1x1 head is not built."""
 
     last = "features.17"
+    classifier = ("features.18.", "classifier.")
 
     def __init__(self) -> None:
         super().__init__()

@@ -56,10 +56,9 @@ class ResNet(Backbone):
     """Steps: `stem`, `layer1` (stride 4), `layer2` (8), `layer3` (16), `layer4` (32)."""
 
     last = "layer4"
+    classifier = ("fc.",)
 
-    def __init__(
-        self, block: type[_Basic] | type[_Bottleneck], depths: tuple[int, ...], width: int = 1
-    ) -> None:
+    def __init__(self, block: type[_Basic] | type[_Bottleneck], depths: tuple[int, ...], width: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)

@@ -15,6 +15,7 @@ class VGG11BN(Backbone):
     """Steps `features.0` ... `features.28`; REB uses the raw convolutions `features.15` and `features.22`."""
 
     last = "features.28"
+    classifier = ("classifier.",)
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,0 +1,25 @@
+"""The detectors: one paper, one file; each a composition of the rooms below."""
+
+from onlygood.methods.base import Detector
+from onlygood.methods.gde import GDE
+from onlygood.methods.knn import KNN, KthNN
+from onlygood.methods.ldknn import LDKNN
+from onlygood.methods.outlier import LDOF, LOF
+from onlygood.methods.patchcore import PatchCore
+from onlygood.methods.reb import REB
+from onlygood.methods.registry import find_method, load, method_names
+
+__all__ = [
+    "GDE",
+    "KNN",
+    "LDKNN",
+    "LDOF",
+    "LOF",
+    "REB",
+    "Detector",
+    "KthNN",
+    "PatchCore",
+    "find_method",
+    "load",
+    "method_names",
+]

@@ -1,0 +1,259 @@
+"""Detectors with a memory bank: everything the nearest-neighbour methods share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onlygood.calibration import Calibration, near_duplicate_groups
+from onlygood.calibration.groups import neighbours_needed
+from onlygood.errors import DataError, ParameterError
+from onlygood.images import ImageSource, as_sources
+from onlygood.images.sources import Images
+from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset
+from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
+from onlygood.methods.anomaly_map import anomaly_map, image_score
+from onlygood.methods.base import Detector, Features, Training, _Reporting
+from onlygood.modelfile import Parts
+from onlygood.progress import Report, track
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What leaving training images out needs, while fitting.
+
+    Attributes:
+        full: The bank of all patches.
+        index: Index over it.
+        groups: Near-duplicate group of each training image.
+        table: Neighbours of each patch of `full`, in other groups; rows of `full`.
+        kept: Rows of `full` that the detector's bank keeps (a coreset), None for all.
+    """
+
+    full: MemoryBank
+    index: NeighbourIndex
+    groups: NDArray[np.int64]
+    table: NeighbourTable
+    kept: NDArray[np.int64] | None = None
+
+    def keeping(self, rows: NDArray[np.int64]) -> LeftOut:
+        """The same with a coreset."""
+        return replace(self, kept=rows)
+
+    def in_full(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of the detector's bank as rows of `full`."""
+        return rows if self.kept is None else self.kept[rows]
+
+    def rows_of(self, group: int) -> NDArray[np.bool_]:
+        """bool `(N,)`: rows of `full` that come from a group."""
+        return self.groups[self.full.image_of] == group
+
+
+@dataclass(kw_only=True, eq=False)
+class BankDetector(Detector):
+    """Nearest neighbours in the bank of good patches.
+
+    Args:
+        coreset: Share of the patch vectors that is kept (greedy k-centre); 1.0 is the full bank.
+        index: `exact`, `graph` (HNSW) or `auto`, by the size of the bank.
+    """
+
+    coreset: float = 1.0
+    index: str = "auto"
+
+    bank_: MemoryBank = field(init=False, repr=False)
+    index_: NeighbourIndex = field(init=False, repr=False)
+    stats_: dict[str, Array] = field(init=False, repr=False)
+
+    # what a score has to say
+
+    @property
+    @abstractmethod
+    def _k(self) -> int:
+        """Neighbours a query needs."""
+
+    @property
+    def _table_k(self) -> int:
+        """Neighbours in other images that each training patch needs."""
+        return self._k
+
+    #: Whether adding images to the bank can only lower the score, so that the promise is a theorem.
+    _monotone = False
+
+    @abstractmethod
+    def _score(self, squared: Array, rows: NDArray[np.int64]) -> Array:
+        """Patch scores `(q,)` from neighbours in the bank `(q, k)`, using `stats_`."""
+
+    def _fit_stats(self, left_out: LeftOut, report: Report) -> dict[str, Array]:
+        """Numbers kept for each vector of the full bank, float32 `(N,)` each."""
+        return {}
+
+    def _left_out_scores(self, table: NeighbourTable, left_out: LeftOut, group: int) -> Array:
+        """Patch scores from neighbours `table` in the bank, as if `group` had not been learned."""
+        return self._score(table.squared[:, : self._k], table.rows[:, : self._k])
+
+    # fitting
+
+    def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
+        self._check_bank_parameters()
+        self.graph_ = self._make_graph(sources, report)
+        full = MemoryBank.from_stream(self._features_of(sources, report), len(sources))
+        self._learn(full, report)
+        return {}
+
+    def _make_graph(self, sources: list[ImageSource], report: Report) -> Any:
+        return self._feature_graph()
+
+    def _learn(self, full: MemoryBank, report: Report) -> None:
+        """Index, near-duplicate groups, statistics and calibration from the bank of all patches."""
+        report("index", 0, 1)
+        full_index = build_index(full.vectors, self.index)
+        report("index", 1, 1)
+        left_out = self._leave_out(full, full_index, report)
+        self.training_ = Training(self.training_.names, self.training_.hashes, left_out.groups.tolist())
+        self.stats_ = self._fit_stats(left_out, report)
+        self.bank_, self.index_ = full, full_index
+        table = left_out.table
+        if self.coreset < 1:
+            count = max(1, int(self.coreset * len(full)))
+            kept = greedy_coreset(full.vectors, count, seed=self.seed, report=report)
+            self.bank_ = full.subset(kept)
+            self.index_ = build_index(self.bank_.vectors, self.index)
+            self.stats_ = {name: values[kept] for name, values in self.stats_.items()}
+            left_out = left_out.keeping(kept)
+            table = neighbours_in_other_groups(full, self.index_, left_out.groups, self._k, report, self.bank_)
+        self.calibration_ = self._calibrate(full, table, left_out, report)
+
+    def _leave_out(self, full: MemoryBank, index: NeighbourIndex, report: Report) -> LeftOut:
+        """Groups of near-duplicate images, and every training patch's neighbours outside its own group."""
+        n = int(full.image_of.max()) + 1
+        images = np.arange(n)
+        if self.groups == "none":
+            return LeftOut(full, index, images, neighbours_in_other_groups(full, index, images, self._table_k, report))
+        k = max(self._table_k, neighbours_needed(n))
+        wide = neighbours_in_other_groups(full, index, images, k, report)
+        groups = np.unique(np.asarray(self.training_.hashes), return_inverse=True)[1].astype(np.int64)
+        if n > 1:
+            groups = merged(groups, near_duplicate_groups(wide.rows, n, self.graph_.spec.grid))
+        table = wide.first(self._table_k)
+        again = np.flatnonzero(np.bincount(groups)[groups[full.image_of]] > 1)
+        if len(again):  # only images in a group of several need another search
+            narrow = neighbours_in_other_groups(full.subset(again), index, groups, self._table_k, report, full)
+            table.squared[again], table.rows[again] = narrow.squared, narrow.rows
+        return LeftOut(full, index, groups, table)
+
+    def _calibrate(self, full: MemoryBank, table: NeighbourTable, left_out: LeftOut, report: Report) -> Calibration:
+        grid = self.graph_.spec.grid
+        per_image = grid[0] * grid[1]
+        groups = left_out.groups
+        scores, peaks = [], []
+        if len(np.unique(groups)) > 1:
+            for image in track(range(len(groups)), "calibration", len(groups), report):
+                of_image = table.part(slice(image * per_image, (image + 1) * per_image))
+                patches = self._left_out_scores(of_image, left_out, int(groups[image])).reshape(grid)
+                scores.append(image_score(patches, self.image_score))
+                peaks.append(float(anomaly_map(patches, self.size, self.map_sigma).max()))
+        else:
+            groups = groups[:0]
+        proven = self._monotone and self.coreset >= 1 and self.index_.kind == "exact"
+        return Calibration.from_scores(
+            scores, groups, peaks, false_reject=self.false_reject, review=self.review, proven=proven
+        )
+
+    def add(self, images: Images, *, progress: Report | None = None) -> Self:
+        """Put newly confirmed good images into the full bank and recalibrate, without the old images.
+
+        Args:
+            images: Good images, as for `fit`.
+            progress: As in `fit`.
+
+        Raises:
+            ParameterError: The bank is a coreset: it no longer holds what recalibrating needs.
+            DataError: An image is in the bank already.
+        """
+        self._check_fitted()
+        if self.coreset < 1:
+            raise ParameterError("A coreset cannot be extended: its calibration needs the full bank. Fit anew.")
+        sources = as_sources(images)
+        known = dict(zip(self.training_.hashes, self.training_.names))
+        trial = type(self)(**self.get_params())
+        trial.graph_ = self.graph_
+        trial.training_ = Training([source.name for source in sources])
+        with _Reporting(progress) as report:
+            new = MemoryBank.from_stream(trial._features_of(sources, report), len(sources))
+            for name, digest in zip(trial.training_.names, trial.training_.hashes):
+                if digest in known:
+                    raise DataError(f"{name} is in the bank already (as {known[digest]}). Leave it out.")
+            trial.training_ = Training(
+                self.training_.names + trial.training_.names, self.training_.hashes + trial.training_.hashes
+            )
+            trial._keep_choices(self)
+            trial._learn(self.bank_.extended(new), report)
+        done = self.training_
+        trial.training_ = Training(
+            trial.training_.names,
+            trial.training_.hashes,
+            trial.training_.groups,
+            done.seconds,
+            done.date,
+            done.notes,
+        )
+        self.__dict__.update(trial.__dict__)
+        return self
+
+    def _keep_choices(self, fitted: Any) -> None:
+        """Take over what an earlier fit chose by itself."""
+
+    # inspecting and storing
+
+    def _patch_scores(self, features: Features) -> Array:
+        h, w, d = features.shape
+        squared, rows = self.index_.search(features.reshape(-1, d), self._k)
+        return np.asarray(self._score(squared, rows), np.float32).reshape(h, w)
+
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        return {"vectors": self.bank_.vectors, "image_of": self.bank_.image_of, **self.stats_}
+
+    def _blobs(self) -> dict[str, bytes]:
+        return {"index.faiss": self.index_.to_bytes().tobytes()} if isinstance(self.index_, GraphIndex) else {}
+
+    def _restore(self, parts: Parts) -> None:
+        tensors = dict(parts.tensors)
+        self.bank_ = MemoryBank(tensors.pop("vectors"), tensors.pop("image_of"))
+        self.stats_ = tensors
+        graph = parts.blobs.get("index.faiss")
+        if graph is None:
+            self.index_ = build_index(self.bank_.vectors, "exact")
+        else:
+            self.index_ = GraphIndex.from_bytes(np.frombuffer(graph, np.uint8), self.bank_.vectors)
+
+    def _check_bank_parameters(self) -> None:
+        if not 0 < self.coreset <= 1:
+            raise ParameterError(f"coreset={self.coreset}: the share of vectors kept is above 0, at most 1.")
+        if self.aggregator == "pooled":
+            raise ParameterError("A memory bank of patches needs the aggregator concat or adaptive.")
+
+
+def merged(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups of images that share a group in either partition, directly or through others."""
+    groups = second.copy()
+    for value in np.unique(first):
+        members = groups[first == value]
+        groups[np.isin(groups, members)] = members.min()
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
+
+
+def check_neighbours(k: Any, names: Sequence[str] = ()) -> None:
+    """Raise `ParameterError` unless `k` is a whole number of at least 1 (or one of the names)."""
+    if k in names:
+        return
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        choices = "".join(f", or {name!r}" for name in names)
+        raise ParameterError(f"k={k!r}: a whole number of at least 1{choices}.")

@@ -1,0 +1,377 @@
+"""The detector contract: parameters, fit, score, inspect, save; common to every method."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import hashlib
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+import onlygood
+from onlygood.calibration import Calibration
+from onlygood.calibration.conformal import check_rates
+from onlygood.errors import DataError, DataWarning, NotFittedError, ParameterError
+from onlygood.features import FeatureGraph, GraphSpec
+from onlygood.images import ImageSource, as_sources, find_good_images
+from onlygood.images.preparing import resize
+from onlygood.images.sources import Images
+from onlygood.inspection import Inspection, Region
+from onlygood.methods.anomaly_map import IMAGE_SCORES, anomaly_map, at_size, find_regions, image_score
+from onlygood.modelfile import Parts, write_parts
+from onlygood.progress import Report, TerminalProgress, track
+
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a detector was fitted on; recorded in the model file.
+
+    Attributes:
+        names: Names of the training images.
+        hashes: SHA-256 of the pixels of each, first 16 digits.
+        groups: Near-duplicate group of each.
+        seconds: How long fitting took.
+        date: When, ISO 8601 in UTC.
+        notes: What was chosen on the way (K, alpha, fine-tuning), by parameter.
+    """
+
+    names: list[str] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    date: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True, eq=False)
+class Detector(ABC):
+    """Base of all detectors. The constructor only stores parameters; attributes of a fit end in `_`.
+
+    Args:
+        backbone: Pretrained backbone, by short name or id (`onlygood weights list`).
+        size: Input side in pixels; images are resized straight to a square.
+        layers: Feature maps used; None for the backbone's default.
+        aggregator: `concat` (the papers' text) or `adaptive` (REB's released code).
+        weights: A weight file; None to look for the published weights.
+        image_score: `smoothed_max` (ours), `max` (paper) or `avgpool3_max` (REB's released code).
+        map_sigma: Gaussian blur of the anomaly map, in pixels of the input size.
+        false_reject: Rate of good images that may be called NG.
+        review: Rate of good images that may be called NG or REVIEW.
+        groups: `auto` finds near-duplicate training images and leaves them out together when
+            calibrating; `none` leaves out one image at a time.
+        threads: Threads of the feature graph; None for all cores.
+        seed: Seeds everything random.
+    """
+
+    backbone: str = "efficientnet_lite0"
+    size: int = 256
+    layers: Sequence[str] | None = None
+    aggregator: str = "concat"
+    weights: str | Path | None = None
+    image_score: str = "smoothed_max"
+    map_sigma: float = 4.0
+    false_reject: float = 0.01
+    review: float = 0.05
+    groups: str = "auto"
+    threads: int | None = None
+    seed: int = 0
+
+    method: ClassVar[str] = ""
+    #: Named sets of parameters: `paper`, `released`, `quick`.
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "released": {}, "quick": {}}
+
+    graph_: FeatureGraph = field(init=False, repr=False)
+    calibration_: Calibration = field(init=False, repr=False)
+    training_: Training = field(init=False, repr=False)
+
+    @classmethod
+    def parameter_names(cls) -> list[str]:
+        """Names of the constructor's parameters."""
+        return [f.name for f in fields(cls) if f.init]
+
+    @classmethod
+    def from_preset(cls, preset: str, **parameters: Any) -> Self:
+        """A detector with the parameters of `paper`, `released` or `quick`, then those given.
+
+        Raises:
+            ParameterError: The method has no such preset.
+        """
+        if preset not in cls.presets:
+            raise ParameterError(f"{cls.method} has no preset {preset!r}. It has: {', '.join(cls.presets)}")
+        return cls(**{**cls.presets[preset], **parameters})
+
+    def get_params(self) -> dict[str, Any]:
+        """The constructor's parameters."""
+        return {name: getattr(self, name) for name in self.parameter_names()}
+
+    # what a method has to say
+
+    @abstractmethod
+    def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
+        """Set the fitted attributes, `graph_` and `calibration_` among them; return notes."""
+
+    @abstractmethod
+    def _patch_scores(self, features: Features) -> NDArray[np.float32]:
+        """Patch scores `(h, w)` of patch features `(h, w, D)`."""
+
+    @abstractmethod
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        """Fitted arrays for the model file."""
+
+    @abstractmethod
+    def _restore(self, parts: Parts) -> None:
+        """Set the fitted attributes, except the common ones, from a model file."""
+
+    def _blobs(self) -> dict[str, bytes]:
+        return {}
+
+    # what everybody gets
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the method localises; image-level methods give no map."""
+        return self.aggregator != "pooled"
+
+    def fit(self, images: Images, *, progress: Report | None = None) -> Self:
+        """Learn from good images.
+
+        Args:
+            images: A folder (`train/good` and `good` are found inside it), or images as
+                `onlygood.images.as_sources` takes them.
+            progress: Called as `progress(stage, done, total)`; None draws bars if standard error is a terminal.
+
+        Returns:
+            The detector itself. If fitting fails or is interrupted it is left as it was.
+
+        Raises:
+            DataError, ImageError, ParameterError, WeightsError, MissingDependencyError: As named.
+        """
+        self._check_parameters()
+        started = time.perf_counter()
+        folder = isinstance(images, str | Path) and Path(images).is_dir()
+        sources = as_sources(find_good_images(images) if folder else images)  # type: ignore[arg-type]
+        fitted = copy.copy(self)
+        fitted.training_ = Training([source.name for source in sources])
+        with _Reporting(progress) as report:
+            notes = fitted._fit(sources, report)
+        done = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        fitted.training_ = Training(
+            fitted.training_.names,
+            fitted.training_.hashes,
+            fitted.training_.groups,
+            round(time.perf_counter() - started, 3),
+            done,
+            notes,
+        )
+        fitted._warn_of_data()
+        self.__dict__.update(fitted.__dict__)
+        return self
+
+    def score(self, images: Images, *, progress: Report | None = None) -> NDArray[np.float64]:
+        """Raw image scores float64 `(n,)`: higher is more anomalous, never clamped."""
+        return np.array([i.score for i in self.stream(images, maps=False, progress=progress)], np.float64)
+
+    def inspect(
+        self,
+        images: Images,
+        *,
+        maps: bool = True,
+        original_size: bool = False,
+        progress: Report | None = None,
+    ) -> list[Inspection]:
+        """Inspect images.
+
+        Args:
+            images: As `onlygood.images.as_sources` takes them.
+            maps: Whether to make anomaly maps and regions.
+            original_size: Maps in the size of each image rather than in the detector's input size.
+            progress: As in `fit`.
+
+        Raises:
+            NotFittedError, DataError, ImageError: As named.
+        """
+        return list(self.stream(images, maps=maps, original_size=original_size, progress=progress))
+
+    def stream(
+        self,
+        images: Images,
+        *,
+        maps: bool = True,
+        original_size: bool = False,
+        progress: Report | None = None,
+    ) -> Iterator[Inspection]:
+        """As `inspect`, one by one."""
+        self._check_fitted()
+        sources = as_sources(images)
+        with _Reporting(progress) as report:
+            for source in track(sources, "inspect", len(sources), report):
+                yield self._inspect_one(source, maps and self.has_map, original_size)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted detector to one file, whole or not at all.
+
+        Raises:
+            NotFittedError: Nothing is fitted yet.
+            ModelFileError: The file cannot be written.
+        """
+        self._check_fitted()
+        parameters = self.get_params()
+        parameters["weights"] = None if self.weights is None else str(self.weights)
+        parameters["layers"] = None if self.layers is None else list(self.layers)
+        manifest = {
+            "method": self.method,
+            "version": onlygood.__version__,
+            "parameters": parameters,
+            "features": self.graph_.spec.as_dict(),
+            "calibration": self.calibration_.as_dict(),
+            "training": self.training_.__dict__,
+        }
+        write_parts(path, Parts(manifest, self._tensors(), {"features.onnx": self.graph_.onnx, **self._blobs()}))
+
+    @classmethod
+    def _from_parts(cls, parts: Parts) -> Self:
+        manifest = parts.manifest
+        known = set(cls.parameter_names())
+        detector = cls(**{k: v for k, v in manifest["parameters"].items() if k in known})
+        spec = GraphSpec.from_dict(manifest["features"])
+        detector.graph_ = FeatureGraph(parts.blobs["features.onnx"], spec, detector.threads)
+        detector.calibration_ = Calibration.from_dict(manifest["calibration"])
+        detector.training_ = Training(**manifest["training"])
+        detector._restore(parts)
+        return detector
+
+    def add(self, images: Images, *, progress: Report | None = None) -> Self:
+        """Put newly confirmed good images into the detector and recalibrate; bank methods only."""
+        raise ParameterError(f"{self.method} keeps no memory bank; fit it anew with all good images.")
+
+    def _inspect_one(self, source: ImageSource, with_map: bool, original_size: bool) -> Inspection:
+        features, (width, height) = self.graph_.features(source)
+        patches = self._patch_scores(features)
+        score = image_score(patches, self.image_score)
+        map_: NDArray[np.float32] | None = None
+        regions: tuple[Region, ...] = ()
+        if with_map:
+            map_ = anomaly_map(patches, self.size, self.map_sigma)
+            regions = find_regions(map_, self.calibration_.pixel_threshold, width, height)
+            if original_size:
+                map_ = at_size(map_, width, height)
+        return Inspection(
+            name=source.name,
+            score=score,
+            p_value=float(self.calibration_.p_values([score])[0]),
+            verdict=self.calibration_.verdict(score),
+            map=map_,
+            regions=regions,
+            size=(width, height),
+        )
+
+    def _feature_graph(self, aggregator: str | None = None) -> FeatureGraph:
+        """Export the pretrained backbone; torch is imported here and not before."""
+        from onlygood.errors import require
+
+        require("torch", "fit", "Fitting")
+        from onlygood.features.export import build_feature_graph
+
+        return build_feature_graph(
+            self.backbone,
+            size=self.size,
+            layers=self.layers,
+            aggregator=aggregator or self.aggregator,
+            weights=self.weights,
+            threads=self.threads,
+        )
+
+    def _read(self, sources: Sequence[ImageSource], report: Report, stage: str) -> Iterator[NDArray[np.uint8]]:
+        """Training images at the input size, one by one; their pixel hashes are recorded on the way."""
+        for source in track(sources, stage, len(sources), report):
+            image = source.read()
+            self.training_.hashes.append(pixel_hash(image))
+            yield resize(image, self.size, source.name)
+
+    def _features_of(self, sources: Sequence[ImageSource], report: Report) -> Iterator[Features]:
+        """Patch features `(n, h, w, D)` of training images, in small batches."""
+        batch: list[NDArray[np.uint8]] = []
+        for image in self._read(sources, report, "features"):
+            batch.append(image)
+            if len(batch) == 8:
+                yield self.graph_(np.stack(batch))
+                batch = []
+        if batch:
+            yield self.graph_(np.stack(batch))
+
+    def _warn_of_data(self) -> None:
+        training = self.training_
+        if len(training.names) == 1:
+            warnings.warn(
+                "Fitted on a single image: nothing can be calibrated, so every verdict is REVIEW. Add good images.",
+                DataWarning,
+                stacklevel=3,
+            )
+        first: dict[str, str] = {}
+        for name, digest in zip(training.names, training.hashes):
+            if digest in first:
+                warnings.warn(
+                    f"Training images {first[digest]} and {name} are the same picture. Copies weaken the "
+                    "false-reject promise; they are counted once. Remove one.",
+                    DataWarning,
+                    stacklevel=3,
+                )
+                break
+            first[digest] = name
+
+    def _check_parameters(self) -> None:
+        check_rates(self.false_reject, self.review)
+        if self.image_score not in IMAGE_SCORES:
+            raise ParameterError(f"Unknown image_score {self.image_score!r}. Known are: {', '.join(IMAGE_SCORES)}")
+        if self.groups not in ("auto", "none"):
+            raise ParameterError(f"Unknown groups {self.groups!r}. Known are: auto, none")
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "calibration_"):
+            raise NotFittedError(f"This {type(self).__name__} is not fitted yet. Call fit(good_images) first.")
+
+
+class _Reporting:
+    """The caller's progress function, or bars of our own."""
+
+    def __init__(self, progress: Report | None) -> None:
+        self._progress = progress
+        self._bars: TerminalProgress | None = None
+
+    def __enter__(self) -> Report:
+        if self._progress is not None:
+            return self._progress
+        self._bars = TerminalProgress()
+        return self._bars.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._bars is not None:
+            self._bars.__exit__(*error)
+
+
+def pixel_hash(image: NDArray[np.uint8]) -> str:
+    """First 16 digits of the SHA-256 of an image's pixels and shape."""
+    digest = hashlib.sha256(str(image.shape).encode())
+    digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def distinct(sources: Sequence[ImageSource], hashes: Sequence[str]) -> NDArray[np.int64]:
+    """Group number of each image by its pixels: copies share one.
+
+    Raises:
+        DataError: The two lists differ in length.
+    """
+    if len(sources) != len(hashes):
+        raise DataError("Not every training image was read.")
+    return np.unique(np.asarray(hashes), return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,73 @@
+"""Gaussian density estimation on whole-image features (REB section 2; Rippel et al. 2021): image level only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onlygood.calibration import Calibration
+from onlygood.errors import require
+from onlygood.images import ImageSource
+from onlygood.memory.gaussian import fit_gaussian, mahalanobis
+from onlygood.methods.base import Detector, Features, Training
+from onlygood.modelfile import Parts
+from onlygood.progress import Report, track
+
+#: Folds that stand in for leaving out one image at a time when there are more images.
+FOLDS = 20
+
+
+@dataclass(kw_only=True, eq=False)
+class GDE(Detector):
+    """Mahalanobis distance of the L2-normalised image embedding, with Ledoit-Wolf shrinkage.
+
+    The embedding is the global average of the backbone's last feature map. There is no anomaly map.
+    """
+
+    aggregator: str = "pooled"
+    image_score: str = "max"
+
+    method: ClassVar[str] = "gde"
+
+    mean_: NDArray[np.float64] = field(init=False, repr=False)
+    precision_: NDArray[np.float64] = field(init=False, repr=False)
+
+    def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
+        require("sklearn", "fit", "Fitting GDE")
+        self.graph_ = self._feature_graph("pooled")
+        vectors = np.concatenate([batch[:, 0, 0] for batch in self._features_of(sources, report)])
+        self.mean_, self.precision_ = fit_gaussian(vectors)
+        hashes = np.asarray(self.training_.hashes)
+        groups = np.unique(hashes, return_inverse=True)[1].astype(np.int64)
+        self.training_ = Training(self.training_.names, self.training_.hashes, groups.tolist())
+        scores = self._left_out_scores(vectors, groups, report)
+        self.calibration_ = Calibration.from_scores(
+            scores, groups if len(scores) else None, false_reject=self.false_reject, review=self.review
+        )
+        return {}
+
+    def _left_out_scores(
+        self, vectors: NDArray[np.float32], groups: NDArray[np.int64], report: Report
+    ) -> NDArray[np.float64]:
+        """Scores of each image under a Gaussian fitted without its fold."""
+        count = min(FOLDS, int(groups.max()) + 1)
+        if count < 2:
+            return np.empty(0)
+        fold_of = np.random.default_rng(self.seed).permutation(int(groups.max()) + 1)[groups] % count
+        scores = np.empty(len(vectors))
+        for fold in track(range(count), "calibration", count, report):
+            out = fold_of == fold
+            scores[out] = mahalanobis(vectors[out], *fit_gaussian(vectors[~out]))
+        return scores
+
+    def _patch_scores(self, features: Features) -> NDArray[np.float32]:
+        return mahalanobis(features[0], self.mean_, self.precision_).astype(np.float32)[None]
+
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        return {"mean": self.mean_, "precision": self.precision_}
+
+    def _restore(self, parts: Parts) -> None:
+        self.mean_, self.precision_ = parts.tensors["mean"], parts.tensors["precision"]

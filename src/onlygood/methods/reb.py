@@ -1,0 +1,100 @@
+"""REB: DefectMaker fine-tuning of the backbone + LDKNN (Lyu, Mo and Wong, "Reducing Biases", 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from onlygood.errors import ParameterError
+from onlygood.images import ImageSource
+from onlygood.images.preparing import resize
+from onlygood.methods.base import Detector
+from onlygood.methods.ldknn import LDKNN
+from onlygood.progress import Report, track
+
+if TYPE_CHECKING:
+    from onlygood.features import FeatureGraph
+
+FINE_TUNING = ("none", "quick", "released", "paper", "auto")
+
+
+@dataclass(kw_only=True, eq=False)
+class REB(LDKNN):
+    """Reduces two biases: of the domain (fine-tuning) and of the local density (LDKNN).
+
+    Args:
+        fine_tune: `none`: ImageNet features as they are. `quick`: the shortened self-supervised recipe that
+            a CPU allows. `released`, `paper`: 300 updates of about 1,000 images, for a machine with time.
+            `auto`: both `none` and `quick`, whichever tells synthetic defects from good images better.
+
+    See docs/results.md for what fine-tuning did on real images.
+    """
+
+    fine_tune: str = "none"
+
+    method: ClassVar[str] = "reb"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {**LDKNN.presets["paper"], "fine_tune": "paper"},
+        "released": {**LDKNN.presets["released"], "fine_tune": "released"},
+        "quick": {"fine_tune": "quick"},
+    }
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.fine_tune not in FINE_TUNING:
+            raise ParameterError(f"Unknown fine_tune {self.fine_tune!r}. Known are: {', '.join(FINE_TUNING)}")
+
+    def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
+        self._tuning = self.fine_tune
+        if self.fine_tune != "auto":
+            return super()._fit(sources, report)
+        from onlygood.methods.choice import MARGIN, synthetic_auroc
+
+        notes = {}
+        figures = {}
+        states = {}
+        names = self.training_.names
+        for self._tuning in ("none", "quick"):
+            self.training_ = type(self.training_)(list(names))
+            notes[self._tuning] = super()._fit(sources, report)
+            figures[self._tuning] = synthetic_auroc(self, sources, report)
+            states[self._tuning] = dict(self.__dict__)
+        chosen = "quick" if figures["quick"] > figures["none"] + MARGIN else "none"
+        self.__dict__.update(states[chosen])
+        return {**notes[chosen], "fine_tune": chosen, "synthetic_auroc": figures}
+
+    def _make_graph(self, sources: list[ImageSource], report: Report) -> FeatureGraph:
+        if self._tuning == "none":
+            return self._feature_graph()
+        from onlygood.errors import require
+
+        require("torch", "fit", "Fine-tuning")
+        from onlygood.features.backbones import find_backbone
+        from onlygood.features.export import export_network
+        from onlygood.features.weights import load_network, resolve
+        from onlygood.synthesis.pretext import fine_tune, recipe
+
+        spec = find_backbone(self.backbone)
+        found = resolve(spec, self.weights)
+        images = [
+            resize(source.read(), self.size, source.name)
+            for source in track(sources, "read images", len(sources), report)
+        ]
+        steps = recipe(self._tuning)
+        network = load_network(spec, found)
+        tuned = fine_tune(spec, network, images, steps, seed=self.seed, report=report)
+        label = f"{self._tuning}, {tuned.updates} updates"
+        return export_network(
+            spec,
+            tuned.network,
+            found,
+            self.size,
+            self.layers,
+            self.aggregator,
+            fine_tuned=label,
+            threads=self.threads,
+        )
+
+    def _keep_choices(self, fitted: Detector) -> None:
+        super()._keep_choices(fitted)
+        self._tuning = "none"  # adding images takes the fitted graph as it is

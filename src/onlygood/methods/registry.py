@@ -1,0 +1,48 @@
+"""The table of methods, and loading a detector of any of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from onlygood.errors import ModelFileError, ParameterError
+from onlygood.methods.base import Detector
+from onlygood.methods.gde import GDE
+from onlygood.methods.knn import KNN, KthNN
+from onlygood.methods.ldknn import LDKNN
+from onlygood.methods.outlier import LDOF, LOF
+from onlygood.methods.patchcore import PatchCore
+from onlygood.methods.reb import REB
+from onlygood.modelfile import read_parts
+
+METHODS: dict[str, type[Detector]] = {kind.method: kind for kind in (REB, LDKNN, KNN, KthNN, PatchCore, LOF, LDOF, GDE)}
+
+
+def method_names() -> list[str]:
+    """Names of all methods, the default first."""
+    return list(METHODS)
+
+
+def find_method(name: str) -> type[Detector]:
+    """The class of a method.
+
+    Raises:
+        ParameterError: There is none of that name.
+    """
+    if name not in METHODS:
+        raise ParameterError(f"Unknown method {name!r}. Known are: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def load(path: str | Path) -> Detector:
+    """Load a fitted detector of any method; torch is not needed.
+
+    Raises:
+        ModelFileError: The file is missing, damaged, foreign or newer than this version.
+    """
+    parts = read_parts(path)
+    try:
+        return find_method(parts.manifest["method"])._from_parts(parts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"The model file {path} is damaged: its manifest does not fit its parts ({error}). Fit anew."
+        ) from error
