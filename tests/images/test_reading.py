@@ -176,7 +176,8 @@ def named_error(path: Path) -> str:
         read_image(path)
     message = str(caught.value)
     assert str(path) in message
-    assert any(word in message for word in ("Check", "Copy", "Remove", "remove", "Replace", "Crop", "Save", "Scale"))
+    mends = ("Check", "Copy", "Remove", "remove", "Replace", "Crop", "Save", "Scale", "Fill")
+    assert any(word in message for word in mends)
     return message
 
 

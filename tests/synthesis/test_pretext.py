@@ -336,7 +336,7 @@ def test_an_interruption_leaves_the_backbone_of_the_last_finished_update(
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             embedding = super().forward(x)
             self.passes += self.training
-            if self.passes == 6:  # after the batch-norm statistics of update 6 have moved
+            if self.training and self.passes == 6:  # after the batch-norm statistics of update 6 have moved
                 raise KeyboardInterrupt
             return embedding
 

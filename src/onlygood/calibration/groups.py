@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 MUTUAL_SHARE = 0.7
 #: Grid cells by which the same place may have moved.
 TOLERANCE = 2
-#: Neighbours looked at grow with the number of images (one in 25), up to this many.
+#: Neighbours looked at grow with the number of images, up to this many.
 MOST_NEIGHBOURS = 30
 
 
 def neighbours_needed(n_images: int) -> int:
     """How many nearest patches of other images the rule looks at, for each patch.
 
-    With a fixed number, many siblings would crowd each other out in a large set, and in a small set every
-    image would be among the neighbours by chance.
+    Three at least, or siblings would crowd each other out; one in 25 images of a large set, where chance
+    would cover 4 %; and never more than a quarter of a small one.
     """
-    return int(np.clip(round(n_images / 25), 1, MOST_NEIGHBOURS))
+    return max(1, min(max(3, round(n_images / 25)), n_images // 4, MOST_NEIGHBOURS))
 
 
 def near_duplicate_groups(neighbours: NDArray[np.integer], n_images: int, grid: tuple[int, int]) -> NDArray[np.int64]:

@@ -55,6 +55,8 @@ class GraphIndex:
         present = self._nodes()
         first, node_of = _distinct(np.concatenate([present, vectors]) if len(present) else vectors)
         new = first[len(present) :] - len(present)
+        # levels are drawn anew from here on, so that a graph grows the same whether it was saved before or not
+        self._index.hnsw.rng = faiss.RandomGenerator(len(present))
         threads = faiss.omp_get_max_threads()
         faiss.omp_set_num_threads(1)
         try:
@@ -77,7 +79,9 @@ class GraphIndex:
             bits = np.packbits(open_nodes, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
             # left-out rows crowd the beam: they are walked through, only not reported
-            parameters = faiss.SearchParametersHNSW(efSearch=max(2 * self.search_beam, 4 * k), sel=selector)
+            met = 2 * k * len(open_nodes) // max(int(open_nodes.sum()), 1)
+            beam = max(2 * self.search_beam, 4 * k, met)
+            parameters = faiss.SearchParametersHNSW(efSearch=beam, sel=selector)
         there = int(open_nodes.sum())
         if there < SCAN_BELOW * len(open_nodes):
             squared, nodes = self._scan(queries, k, open_nodes)
@@ -141,7 +145,7 @@ class GraphIndex:
         """Exact search among some nodes."""
         number = np.flatnonzero(open_nodes)
         squared, found = ExactIndex(self._nodes()[number]).search(queries, k)
-        return squared, np.where(found < 0, -1, number[found] if len(number) else -1)
+        return squared, np.where(found < 0, -1, number[found]) if len(number) else found
 
     def _all_rows(
         self, squared: NDArray[np.float32], nodes: NDArray[np.int64], allowed: NDArray[np.bool_] | None

@@ -68,10 +68,12 @@ class ExactIndex:
         self._prepare()
 
     def _prepare(self) -> None:
-        centre = self.vectors.mean(axis=0, dtype=np.float64)
-        far = float(centre @ centre)
         self._centre: Vectors | None = None
         self._norms = _squared_norms(self.vectors)
+        if len(self) == 0:
+            return
+        centre = self.vectors.mean(axis=0, dtype=np.float64)
+        far = float(centre @ centre)
         # moving costs a copy at each search: only where it saves more than three bits
         if far > 0.9 * float(self._norms.mean(dtype=np.float64)):
             self._centre = centre.astype(np.float32)
@@ -111,6 +113,8 @@ class ExactIndex:
             best = np.take_along_axis(both, order, 1)
             rows = np.take_along_axis(both_rows, order, 1)
         rows[np.isinf(best)] = -1
+        if len(self) == 0:
+            return best[:, :k], rows[:, :k]
         return _refined(queries, self.vectors, rows, k)
 
 

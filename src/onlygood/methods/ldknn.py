@@ -91,8 +91,7 @@ class LDKNN(BankDetector):
         return {name: value for name, value in chosen.items() if getattr(self, name) == AUTO}
 
     def _fit_stats(self, left_out: LeftOut, report: Report) -> dict[str, Array]:
-        across = self.density == "cross_image" and len(np.unique(left_out.groups)) > 1
-        if across:
+        if self._across(left_out):
             self._neighbours = left_out.table
         else:
             self._neighbours = neighbours_without_self(left_out.full, left_out.index, self._table_k, report)
@@ -101,6 +100,9 @@ class LDKNN(BankDetector):
 
             self.k_, self.alpha_ = choose_density(self, self._sources, left_out, report)
         return {"density": self._mean_distance(self._neighbours)}
+
+    def _across(self, left_out: LeftOut) -> bool:
+        return self.density == "cross_image" and len(np.unique(left_out.groups)) > 1
 
     def _mean_distance(self, neighbours: NeighbourTable) -> Array:
         """Local density over the first K; with `self_in_k` over K - 1 and a zero."""
@@ -118,7 +120,26 @@ class LDKNN(BankDetector):
         """The density, too, is taken without the group that is left out."""
         rows = left_out.in_full(table.rows[:, 0])
         neighbours = without_rows(self._neighbours, rows, left_out.rows_of(group))
+        self._refill(neighbours, rows, left_out, group)
         return self._corrected(table.squared[:, 0], self._mean_distance(neighbours))
+
+    def _refill(self, neighbours: NeighbourTable, rows: NDArray[np.int64], left_out: LeftOut, group: int) -> None:
+        """Search again for the vectors that leaving a group out has left with fewer than K neighbours."""
+        group_of = left_out.groups[left_out.full.image_of]
+        short = np.flatnonzero(neighbours.rows[:, self.k_ - 1] < 0)
+        for own in np.unique(group_of[rows[short]]):
+            mine = short[group_of[rows[short]] == own]
+            allowed = group_of != group
+            if self._across(left_out):
+                allowed &= group_of != own
+                found = left_out.index.search(left_out.full.vectors[rows[mine]], self.k_, allowed)
+                neighbours.squared[mine, : self.k_], neighbours.rows[mine, : self.k_] = found
+                continue
+            for one in mine:
+                allowed[rows[one]] = False
+                found = left_out.index.search(left_out.full.vectors[rows[one]][None], self.k_, allowed)
+                neighbours.squared[one, : self.k_], neighbours.rows[one, : self.k_] = found[0][0], found[1][0]
+                allowed[rows[one]] = True
 
     def _corrected(self, squared: Array, density: Array) -> Array:
         return ldknn_score(squared, density, self.alpha_, distance=self.distance, form=self.form)

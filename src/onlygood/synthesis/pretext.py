@@ -1,4 +1,4 @@
-"""Self-supervised fine-tuning of a backbone: telling synthetic defects and good images apart (REB, section 3.1).
+"""Self-supervised fine-tuning of a backbone: naming the kind of a synthetic defect (REB, section 3.1).
 
 Needs torch, so it is imported only where it is used.
 
@@ -9,7 +9,6 @@ Needs torch, so it is imported only where it is used.
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -146,7 +145,7 @@ def fine_tune(
         if checkpoint:
             write_state(checkpoint, key, state)
     return FineTuning(
-        trainer.network.to(memory_format=torch.contiguous_format).eval(),
+        _laid_out(trainer.network, torch.contiguous_format).eval(),
         tuple(state.history),
         state.update == recipe.updates,
         state.update,
@@ -161,7 +160,7 @@ class _Trainer:
         device = next(network.parameters()).device
         torch.manual_seed(seed)
         self.recipe, self.seed = recipe, seed
-        self.network = network.to(memory_format=torch.channels_last)  # half as fast again on a CPU
+        self.network = _laid_out(network, torch.channels_last)  # half as fast again on a CPU
         self.head = proxy_head(embedding_width(network), 1 + len(recipe.variant)).to(device)
         self.mean = torch.tensor(spec.mean, device=device).view(1, 3, 1, 1)
         self.scale = 1 / torch.tensor(spec.std, device=device).view(1, 3, 1, 1)
@@ -190,16 +189,16 @@ class _Trainer:
             with torch.set_grad_enabled(not warming):
                 embedding = self.network((x - self.mean) * self.scale)
             logits = self.head(embedding)
+            if not bool(torch.isfinite(logits).all()):
+                raise ParameterError(
+                    f"The fine-tuning diverged in update {update}. Lower the learning rate "
+                    f"({recipe.learning_rate:g}, of which the backbone gets {recipe.backbone_rate:g})."
+                )
             loss = proxy_loss(logits, labels, recipe.loss) / recipe.passes
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             total += float(loss.detach())
             correct += int((logits.argmax(1) == labels).sum())
             count += len(labels)
-        if not math.isfinite(total):
-            raise ParameterError(
-                f"The fine-tuning diverged: the loss of update {update} is {total}. "
-                f"Lower the learning rate ({recipe.learning_rate})."
-            )
         self.optimiser.step()
         self.update = update
         self.history.append(Progress(total, correct / count))
@@ -215,8 +214,14 @@ class _Trainer:
 
     def state(self) -> State:
         """A copy of where the training stands."""
-        tensors = (self.network.state_dict(), self.head.state_dict(), self.optimiser.state_dict())
-        return State(self.update, *(copied(part) for part in tensors), list(self.history), self.seconds)
+        return State(
+            self.update,
+            copied(self.network.state_dict()),
+            copied(self.head.state_dict()),
+            copied(self.optimiser.state_dict()),
+            list(self.history),
+            self.seconds,
+        )
 
     def restore(self, state: State) -> None:
         """Go back, or on, to a state."""
@@ -259,3 +264,7 @@ class _Batches(Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]):
     def close(self) -> None:
         """Wait for the batch being made and stop."""
         self.worker.shutdown(wait=True, cancel_futures=True)
+
+
+def _laid_out(network: Backbone, layout: torch.memory_format) -> Backbone:
+    return network.to(memory_format=layout)  # type: ignore[call-overload,no-any-return]

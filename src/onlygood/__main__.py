@@ -1,0 +1,5 @@
+"""`python -m onlygood` is `onlygood`."""
+
+from onlygood.cli import main
+
+main()

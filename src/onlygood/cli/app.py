@@ -1,0 +1,114 @@
+"""The program `onlygood`: its commands, and what becomes of errors, warnings and Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+import warnings
+from typing import Annotated, Any, TextIO
+
+import typer
+from typer.core import TyperGroup
+
+from onlygood import __version__
+from onlygood.cli import demo, evaluating, fitting, info, inspecting, synthesizing, weights
+from onlygood.cli.output import error, warn
+from onlygood.errors import DataWarning, OnlyGoodError
+
+#: Exit status of every error, Python's own included: 1 is kept for "an NG was found".
+FAILED = 2
+INTERRUPTED = 130
+
+
+class Commands(TyperGroup):
+    """Turns errors into one line on standard error and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", DataWarning)
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except OnlyGoodError as failure:
+                error(str(failure))
+            except OSError as failure:
+                if failure.errno == errno.EPIPE:  # the reader of a pipe has gone
+                    raise
+                where = f"{failure.filename}: " if failure.filename else ""
+                error(f"{where}{failure.strerror or failure}.")
+            except KeyboardInterrupt:
+                error("Interrupted; nothing half-written is left.", word="Stopped")
+                raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(FAILED)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("fit")(fitting.fit)
+app.command("inspect")(inspecting.inspect)
+app.command("evaluate")(evaluating.evaluate)
+app.command("info")(info.info)
+app.command("synthesize")(synthesizing.synthesize)
+app.add_typer(weights.app, name="weights")
+app.command("demo")(demo.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"onlygood {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def onlygood(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Find the defect from good parts only.
+
+    Fit a detector on a folder of good images, then ask it about new ones:
+
+    \b
+      onlygood fit parts/good -o part.og
+      onlygood inspect part.og parts/new --overlay pictures
+
+    Each command has examples in its own --help. `onlygood demo` shows it all on real solar cells.
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the program and exit.
+
+    Exit status: 0 done, 1 `inspect` found an NG, 2 an error, 130 interrupted.
+
+    Args:
+        args: Words of the command line; None for the program's own.
+    """
+    for stream in (sys.stdout, sys.stderr):  # a file name no encoding can hold must not stop the output
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(args, prog_name="onlygood")
+    except Exception:
+        traceback.print_exc()
+        sys.exit(FAILED)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, DataWarning):
+        warn(str(message))
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))

@@ -1,0 +1,197 @@
+"""Both indexes give the true nearest neighbours: the exact one always, the graph nearly always."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from memory_references import clustered, squared_distances
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onlygood.errors import ModelFileError, ParameterError
+from onlygood.memory import ExactIndex, GraphIndex, NeighbourIndex, build_index
+from onlygood.memory.graph import GRAPH_FROM
+
+
+def check_against_brute_force(
+    index: NeighbourIndex, bank: np.ndarray, queries: np.ndarray, k: int, allowed: np.ndarray | None = None
+) -> None:
+    """Right distances in ascending order, and rows that have them: equal ones in any order."""
+    squared, rows = index.search(queries, k, allowed)
+    assert squared.shape == rows.shape == (len(queries), k)
+    assert squared.dtype == np.float32 and rows.dtype == np.int64
+    truth = squared_distances(queries, bank)
+    if allowed is not None:
+        truth[:, ~allowed] = np.inf
+    there = min(k, int(np.isfinite(truth[0]).sum()) if len(queries) else 0)
+    np.testing.assert_allclose(squared[:, :there], np.sort(truth, axis=1)[:, :there], rtol=1e-4, atol=1e-9)
+    assert np.isinf(squared[:, there:]).all() and (rows[:, there:] == -1).all()
+    found = np.take_along_axis(truth, rows[:, :there], 1)
+    np.testing.assert_allclose(found, squared[:, :there], rtol=1e-4, atol=1e-9)
+    assert all(len(set(row[:there])) == there for row in rows.tolist())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 90), st.integers(1, 12), st.integers(1, 100), st.booleans())
+def test_exact_search_is_brute_force(seed: int, n: int, dim: int, k: int, masked: bool) -> None:
+    rng = np.random.default_rng(seed)
+    bank = rng.normal(size=(n, dim)).astype(np.float32)
+    queries = rng.normal(size=(7, dim)).astype(np.float32)
+    allowed = rng.random(n) < 0.5 if masked else None
+    check_against_brute_force(ExactIndex(bank, block=16), bank, queries, k, allowed)
+
+
+def test_exact_search_agrees_with_scikit_learn(rng: np.random.Generator) -> None:
+    neighbors = pytest.importorskip("sklearn.neighbors")
+    bank, queries = clustered(rng, 3000), clustered(rng, 2500)
+    squared, rows = ExactIndex(bank).search(queries, 6)
+    model = neighbors.NearestNeighbors(n_neighbors=6, algorithm="kd_tree").fit(bank)
+    distances, expected = model.kneighbors(queries)
+    np.testing.assert_allclose(np.sqrt(squared), distances, rtol=1e-4, atol=1e-6)
+    assert (rows == expected).mean() > 0.999
+
+
+@pytest.mark.parametrize("kind", ["exact", "graph"])
+def test_small_banks_duplicates_and_bans(rng: np.random.Generator, kind: str) -> None:
+    bank = rng.normal(size=(12, 4)).astype(np.float32)
+    bank[3:9] = bank[3]
+    queries = np.concatenate([bank[3:4], rng.normal(size=(3, 4)).astype(np.float32)])
+    index = build_index(bank, kind)
+    assert index.kind == kind and len(index) == 12
+    for k in (1, 5, 12, 20):
+        check_against_brute_force(index, bank, queries, k)
+        for allowed in (np.arange(12) < 5, np.arange(12) == 4, np.zeros(12, bool), np.ones(12, bool)):
+            check_against_brute_force(index, bank, queries, k, allowed)
+
+
+@pytest.mark.parametrize("kind", ["exact", "graph"])
+def test_no_queries(rng: np.random.Generator, kind: str) -> None:
+    squared, rows = build_index(rng.random((9, 4), np.float32), kind).search(np.empty((0, 4), np.float32), 3)
+    assert squared.shape == rows.shape == (0, 3)
+
+
+def test_tiny_distances_far_from_the_origin(rng: np.random.Generator) -> None:
+    # |v|^2 is 16 million, the distances a hundred thousandth: the product form alone loses them all
+    bank = (1000 + 1e-3 * rng.normal(size=(2000, 16))).astype(np.float32)
+    check_against_brute_force(ExactIndex(bank), bank, bank[:60], 8)
+
+
+def test_own_distance_is_exactly_zero(rng: np.random.Generator) -> None:
+    bank = clustered(rng, 800) * 50
+    for index in (ExactIndex(bank), GraphIndex(bank)):
+        squared, _ = index.search(bank, 1)
+        assert (squared == 0).mean() > 0.99
+
+
+@pytest.mark.parametrize("kind", ["exact", "graph"])
+def test_extended_index_finds_old_and_new(rng: np.random.Generator, kind: str) -> None:
+    bank = clustered(rng, 1500)
+    bank[1200:1300] = bank[7]
+    queries = clustered(rng, 100)
+    grown = build_index(bank[:1000], kind)
+    grown.extend(bank[1000:])
+    assert len(grown) == 1500
+    squared, rows = grown.search(queries, 5)
+    expected, truth = ExactIndex(bank).search(queries, 5)
+    assert recall(rows, truth) >= (1 if kind == "exact" else 0.98)
+    assert np.isclose(squared, expected, rtol=1e-4).mean() >= (1 if kind == "exact" else 0.98)
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[np.ndarray, np.ndarray, GraphIndex, ExactIndex]:
+    rng = np.random.default_rng(5)
+    everything = clustered(rng, 8600)
+    bank, queries = everything[:8000].copy(), everything[8000:]
+    return bank, queries, GraphIndex(bank), ExactIndex(bank)
+
+
+def recall(found: np.ndarray, truth: np.ndarray) -> float:
+    """Share of the true neighbours that were found."""
+    there = truth >= 0
+    hits = sum(len(set(a[b >= 0]) & set(b[b >= 0])) for a, b in zip(found, truth, strict=True))
+    return float(hits / there.sum())
+
+
+@pytest.mark.parametrize("k", [1, 9, 46])
+@pytest.mark.parametrize("mask", ["all", "without one image", "half", "a tenth", "an image", "three"])
+def test_graph_recall(large: tuple, k: int, mask: str) -> None:
+    bank, queries, graph, exact = large
+    number = np.arange(len(bank))
+    allowed = {
+        "all": None,
+        "without one image": number >= 200,
+        "half": number % 2 == 0,
+        "a tenth": number % 10 == 3,
+        "an image": number < 200,
+        "three": number < 3,
+    }[mask]
+    queries = np.concatenate([bank[:100], queries])  # the left-out image's own patches, too
+    squared, rows = graph.search(queries, k, allowed)
+    expected, truth = exact.search(queries, k, allowed)
+    assert recall(rows, truth) >= 0.98
+    assert (squared[:, 0] <= expected[:, 0] * 1.0001).mean() >= 0.98
+    if allowed is not None:
+        assert allowed[rows[rows >= 0]].all()
+
+
+def test_graph_recall_where_most_vectors_are_equal(rng: np.random.Generator) -> None:
+    # a black background: thousands of patches that are the same to the last bit
+    bank = clustered(rng, 6000)
+    bank[rng.permutation(6000)[:4000]] = bank[0]
+    queries = clustered(rng, 200)
+    graph, exact = GraphIndex(bank), ExactIndex(bank)
+    assert np.isclose(graph.search(queries, 1)[0], exact.search(queries, 1)[0], rtol=1e-4).mean() >= 0.98
+    for allowed in (None, np.arange(6000) % 3 > 0):
+        squared, rows = graph.search(bank[:50], 30, allowed)
+        expected, _ = exact.search(bank[:50], 30, allowed)
+        assert np.isclose(squared, expected, rtol=1e-3, atol=1e-9).mean() > 0.98
+        assert all(len(set(row)) == 30 for row in rows.tolist())
+
+
+def test_two_graphs_of_one_bank_are_equal(large: tuple) -> None:
+    bank, queries, graph, _ = large
+    again = GraphIndex(bank)
+    np.testing.assert_array_equal(again.to_bytes(), graph.to_bytes())
+    for mine, other in zip(again.search(queries, 5), graph.search(queries, 5), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+def test_graph_to_bytes_and_back_is_bit_equal(rng: np.random.Generator, duplicates: bool) -> None:
+    bank, queries = clustered(rng, 2000), clustered(rng, 100)
+    if duplicates:
+        bank[500:900] = bank[3]
+    graph = GraphIndex(bank)
+    back = GraphIndex.from_bytes(graph.to_bytes(), bank)
+    allowed = np.arange(2000) % 7 > 0
+    for choice in (None, allowed):
+        for mine, other in zip(back.search(queries, 4, choice), graph.search(queries, 4, choice), strict=True):
+            np.testing.assert_array_equal(mine, other)
+    np.testing.assert_array_equal(back.to_bytes(), graph.to_bytes())
+    more = clustered(rng, 50)
+    graph.extend(more)
+    back.extend(more)
+    for mine, other in zip(back.search(queries, 4), graph.search(queries, 4), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_the_graph_of_another_bank_is_refused(rng: np.random.Generator) -> None:
+    bank = clustered(rng, 300)
+    data = GraphIndex(bank).to_bytes()
+    for other in (bank[:299], bank[:, :5]):
+        with pytest.raises(ModelFileError, match="not of one model"):
+            GraphIndex.from_bytes(data, other)
+
+
+def test_auto_takes_the_graph_for_large_banks(rng: np.random.Generator) -> None:
+    vectors = rng.random((GRAPH_FROM, 2), np.float32)
+    assert build_index(vectors).kind == "graph"
+    assert build_index(vectors[:-1]).kind == "exact"
+    with pytest.raises(ParameterError, match="auto, exact, graph"):
+        build_index(vectors, "tree")
+
+
+@pytest.mark.parametrize("kind", ["exact", "graph"])
+def test_no_neighbour_asked_for(rng: np.random.Generator, kind: str) -> None:
+    with pytest.raises(ParameterError, match="k=0"):
+        build_index(rng.random((9, 4), np.float32), kind).search(np.zeros((1, 4), np.float32), 0)
