@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memory_references import clustered, line, squared_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_references import clustered, line, squared_distances
 
 from onlygood.errors import ParameterError
 from onlygood.memory.coreset import coverage_radius, greedy_coreset
@@ -55,7 +55,9 @@ def test_same_picks_on_a_lattice_of_ties() -> None:
 
 @pytest.mark.parametrize("projection", [None, 8])
 @pytest.mark.parametrize("start", [None, 3])
-def test_the_size_of_a_round_changes_nothing(rng: np.random.Generator, projection: int | None, start: int | None) -> None:
+def test_the_size_of_a_round_changes_nothing(
+    rng: np.random.Generator, projection: int | None, start: int | None
+) -> None:
     vectors = clustered(rng, 1500)
     picks = [
         greedy_coreset(vectors, 300, seed=4, start=start, projection=projection, candidates=size)
@@ -68,7 +70,9 @@ def test_the_size_of_a_round_changes_nothing(rng: np.random.Generator, projectio
 def test_projected_search_covers_as_well_as_the_plain_loop_and_better_than_chance(rng: np.random.Generator) -> None:
     vectors = clustered(rng, 1500, dim=160)
     plain = true_radius(vectors, np.array(plain_greedy(vectors, 150, 0)))
-    assert true_radius(vectors, greedy_coreset(vectors, 150, start=0, projection=None)) == pytest.approx(plain, rel=0.01)
+    assert true_radius(vectors, greedy_coreset(vectors, 150, start=0, projection=None)) == pytest.approx(
+        plain, rel=0.01
+    )
     chance = np.mean([true_radius(vectors, rng.choice(1500, 150, replace=False)) for _ in range(5)])
     for start in (0, None):
         radius = true_radius(vectors, greedy_coreset(vectors, 150, start=start, projection=128))

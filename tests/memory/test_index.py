@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memory_references import clustered, squared_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_references import clustered, squared_distances
 
 from onlygood.errors import ModelFileError, ParameterError
 from onlygood.memory import ExactIndex, GraphIndex, NeighbourIndex, build_index

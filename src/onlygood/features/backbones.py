@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from onlygood.errors import ParameterError
 
@@ -54,11 +55,11 @@ class BackboneSpec:
 def registry() -> dict[str, BackboneSpec]:
     """All backbones by short name."""
     table = tomllib.loads((files("onlygood.features") / "backbones.toml").read_text("utf-8"))
-    specs = (
-        BackboneSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
-        for row in table["backbone"]
-    )
-    return {spec.name: spec for spec in specs}
+    specs = {}
+    for row in table["backbone"]:
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        specs[row["name"]] = BackboneSpec(**fields)
+    return specs
 
 
 def backbone_names() -> list[str]:

@@ -25,6 +25,8 @@ class _Patches(nn.Module):
 
     def __init__(self, spec: BackboneSpec, network: Backbone, layers: Sequence[str], aggregator: nn.Module) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
         self.network, self.layers, self.aggregator = network, tuple(layers), aggregator
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("scale", 1 / torch.tensor(spec.std).view(1, 3, 1, 1))

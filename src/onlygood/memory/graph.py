@@ -34,10 +34,10 @@ class GraphIndex:
     """
 
     kind = "graph"
+    _storage: Any = None
 
     def __init__(self, vectors: Vectors, links: int = 16, build_beam: int = 64, search_beam: int = 64) -> None:
-        import faiss
-
+        faiss = _faiss()
         self.search_beam = search_beam
         self._index: Any = faiss.IndexHNSWFlat(vectors.shape[1], links)
         self._index.hnsw.efConstruction = build_beam
@@ -49,8 +49,7 @@ class GraphIndex:
 
     def extend(self, vectors: Vectors) -> None:
         """Append vectors."""
-        import faiss
-
+        faiss = _faiss()
         vectors = np.ascontiguousarray(vectors, np.float32)
         present = self._nodes()
         first, node_of = _distinct(np.concatenate([present, vectors]) if len(present) else vectors)
@@ -67,8 +66,7 @@ class GraphIndex:
 
     def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> Neighbours:
         """As `NeighbourIndex.search`, nearly exact: about one true nearest neighbour in 500 is missed."""
-        import faiss
-
+        faiss = _faiss()
         check_k(k)
         queries = np.ascontiguousarray(queries, np.float32)
         open_nodes = np.ones(self._index.ntotal, np.bool_)
@@ -97,8 +95,7 @@ class GraphIndex:
 
     def to_bytes(self) -> NDArray[np.uint8]:
         """The graph without the vectors, which the model file holds anyway."""
-        import faiss
-
+        faiss = _faiss()
         writer = faiss.VectorIOWriter()
         faiss.write_index(self._index, writer, faiss.IO_FLAG_SKIP_STORAGE)
         return faiss.vector_to_array(writer.data)
@@ -110,8 +107,7 @@ class GraphIndex:
         Raises:
             ModelFileError: The graph was not made of these vectors.
         """
-        import faiss
-
+        faiss = _faiss()
         reader = faiss.VectorIOReader()
         faiss.copy_array_to_vector(np.ascontiguousarray(data, np.uint8), reader.data)
         self = cls.__new__(cls)
@@ -133,8 +129,7 @@ class GraphIndex:
 
     def _nodes(self) -> Vectors:
         """The vectors of the nodes, a view."""
-        import faiss
-
+        faiss = _faiss()
         count, width = self._index.ntotal, self._index.d
         if count == 0:
             return np.empty((0, width), np.float32)
@@ -185,6 +180,13 @@ def build_index(vectors: Vectors, kind: str = "auto") -> NeighbourIndex:
     if kind == "graph":
         return GraphIndex(vectors)
     raise ParameterError(f"Unknown index {kind!r}. Known are: auto, exact, graph")
+
+
+def _faiss() -> Any:
+    """The package, imported at first use; its own type hints leave out half of what it has."""
+    import faiss
+
+    return faiss
 
 
 def _distinct(vectors: Vectors) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

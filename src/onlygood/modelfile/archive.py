@@ -26,7 +26,8 @@ class Parts:
     """What a model file holds.
 
     Attributes:
-        manifest: JSON table; `format`, `format_version` and `parts` are added when writing.
+        manifest: JSON table; `format`, `format_version`, `tensors` (their shapes) and `parts` (the SHA-256 of
+            each) are added when writing.
         tensors: Named arrays.
         blobs: Further parts by name (`features.onnx`, `index.faiss`).
     """
@@ -50,6 +51,7 @@ def write_parts(path: str | Path, parts: Parts) -> None:
         "format": "onlygood model",
         "format_version": FORMAT_VERSION,
         **parts.manifest,
+        "tensors": {name: list(array.shape) for name, array in parts.tensors.items()},
         "parts": {name: _sha256(data) for name, data in blobs.items()},
     }
     try:

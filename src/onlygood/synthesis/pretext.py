@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from onlygood.errors import ParameterError
@@ -28,14 +25,13 @@ from onlygood.images.preparing import resize
 from onlygood.progress import Report, silent
 from onlygood.synthesis.arrays import ImageArray, check_image
 from onlygood.synthesis.defectmaker import DefectMaker
+from onlygood.synthesis.pretext_data import Batch, Batches
 from onlygood.synthesis.pretext_state import Progress, State, copied, read_state, run_key, write_state
-from onlygood.synthesis.recipe import LossName, Recipe
+from onlygood.synthesis.recipes import LossName, Recipe, recipe
 
-__all__ = ["FineTuning", "Progress", "Recipe", "fine_tune", "proxy_head", "proxy_loss"]
+__all__ = ["FineTuning", "Progress", "Recipe", "fine_tune", "proxy_head", "proxy_loss", "recipe"]
 
 STAGE = "fine-tuning"
-#: Length of an epoch: the set is repeated to so many sources, as in the released code.
-EPOCH = 2000
 #: Probabilities are kept so far from 0 and 1 (released code).
 CLAMP = 1e-6
 #: Updates between two checkpoints.
@@ -101,7 +97,8 @@ def fine_tune(
     """Train a copy of `network` to name the kind of a synthetic defect.
 
     It runs on the device the network is on. The same seed gives the same result on the same machine with
-    the same number of threads. Ctrl-C ends it early with what has been reached.
+    the same number of threads. Ctrl-C ends it early with what has been reached. On a CPU whose cores are
+    busy with other work, `torch.set_num_threads(1)` makes it several times faster.
 
     Args:
         spec: of the backbone; its input normalisation is used.
@@ -129,7 +126,7 @@ def fine_tune(
         if start is not None:
             trainer.restore(start)
         state = trainer.state()
-        batches = _Batches(maker, recipe, seed, first=state.update + 1)
+        batches = Batches(maker, recipe, seed, first=state.update + 1)
         try:
             report(STAGE, state.update, recipe.updates)
             for update in range(state.update + 1, recipe.updates + 1):
@@ -172,7 +169,7 @@ class _Trainer:
         )
         self.update, self.history, self.seconds = 0, list[Progress](), 0.0
 
-    def step(self, update: int, batches: Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> None:
+    def step(self, update: int, batches: Iterator[Batch]) -> None:
         """One update: the gradients of all passes, then one step of the optimiser."""
         began = time.perf_counter()
         torch.manual_seed(self.seed + update)  # for backbones with dropout: a resumed run draws the same
@@ -189,17 +186,14 @@ class _Trainer:
             with torch.set_grad_enabled(not warming):
                 embedding = self.network((x - self.mean) * self.scale)
             logits = self.head(embedding)
-            if not bool(torch.isfinite(logits).all()):
-                raise ParameterError(
-                    f"The fine-tuning diverged in update {update}. Lower the learning rate "
-                    f"({recipe.learning_rate:g}, of which the backbone gets {recipe.backbone_rate:g})."
-                )
+            _check_finite([logits], update, recipe)
             loss = proxy_loss(logits, labels, recipe.loss) / recipe.passes
             loss.backward()
             total += float(loss.detach())
             correct += int((logits.argmax(1) == labels).sum())
             count += len(labels)
         self.optimiser.step()
+        _check_finite(self.network.parameters(), update, recipe)
         self.update = update
         self.history.append(Progress(total, correct / count))
         self.seconds += time.perf_counter() - began
@@ -231,40 +225,13 @@ class _Trainer:
         self.update, self.history, self.seconds = state.update, list(state.history), state.seconds
 
 
-class _Batches(Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]):
-    """Batches of all versions of some sources, made one ahead in a thread of their own.
-
-    Batch i depends on the seed and i alone: (n, size, size, 3) images and (n,) labels.
-    """
-
-    def __init__(self, maker: DefectMaker, recipe: Recipe, seed: int, first: int) -> None:
-        self.maker, self.sources, self.seed = maker, recipe.sources, seed
-        self.epoch = max(EPOCH, recipe.sources)
-        self.number = (first - 1) * recipe.passes
-        self.last = recipe.updates * recipe.passes - 1
-        self.worker = ThreadPoolExecutor(1)
-        self.ahead: Future[tuple[NDArray[np.uint8], NDArray[np.int64]]] | None = None
-
-    def __next__(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        ready = self.ahead or self.worker.submit(self.make, self.number)
-        batch = ready.result()
-        self.number += 1
-        self.ahead = self.worker.submit(self.make, self.number) if self.number <= self.last else None
-        return batch
-
-    def make(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Batch `number`, counted from 0. What is left of an epoch after its last whole batch is dropped."""
-        epoch, place = divmod(number, self.epoch // self.sources)
-        order = np.random.default_rng((self.seed, 0, epoch)).permutation(self.epoch)
-        rng = np.random.default_rng((self.seed, 1, number))
-        chosen = order[place * self.sources : (place + 1) * self.sources]
-        made = [version for source in chosen for version in self.maker.all_kinds(rng, int(source))]
-        return np.stack([m.image for m in made]), np.array([m.label for m in made], np.int64)
-
-    def close(self) -> None:
-        """Wait for the batch being made and stop."""
-        self.worker.shutdown(wait=True, cancel_futures=True)
+def _check_finite(tensors: Iterable[Tensor], update: int, recipe: Recipe) -> None:
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+        raise ParameterError(
+            f"The fine-tuning diverged in update {update}. Lower the learning rate "
+            f"({recipe.learning_rate:g}, of which the backbone gets {recipe.backbone_rate:g})."
+        )
 
 
 def _laid_out(network: Backbone, layout: torch.memory_format) -> Backbone:
-    return network.to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
+    return network.to(memory_format=layout)  # type: ignore[call-overload]

@@ -15,7 +15,7 @@ from torch import nn
 
 from onlygood.errors import ModelFileError, ParameterError
 from onlygood.synthesis.arrays import ImageArray
-from onlygood.synthesis.recipe import Recipe
+from onlygood.synthesis.recipes import Recipe
 
 
 class Progress(NamedTuple):

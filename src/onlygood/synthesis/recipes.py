@@ -90,3 +90,15 @@ class Recipe:
 Recipe.RELEASED = Recipe()
 Recipe.PAPER = Recipe(loss="cross_entropy", passes=2, sources=73)
 Recipe.QUICK = Recipe(updates=40, warmup=10, passes=1, sources=4, period=44, learning_rate=0.01)
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called "quick", "released" or "paper".
+
+    Raises:
+        ParameterError: there is none of that name.
+    """
+    named = {"quick": Recipe.QUICK, "released": Recipe.RELEASED, "paper": Recipe.PAPER}
+    if name not in named:
+        raise ParameterError(f"Unknown recipe {name!r}. Known are: {', '.join(named)}")
+    return named[name]

@@ -1,0 +1,182 @@
+"""`onlygood inspect`."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from onlygood.cli.config import ConfigOption
+from onlygood.cli.output import VERDICT_STYLES, error, print_json, say
+from onlygood.errors import OnlyGoodError
+
+if TYPE_CHECKING:
+    from onlygood.inspection import Inspection
+    from onlygood.methods import Detector
+
+NG_FOUND = 1
+UNREADABLE = 2
+
+CSV_COLUMNS = ("name", "verdict", "score", "p_value", "width", "height", "regions", "box", "area", "peak")
+
+
+@dataclass(frozen=True)
+class Task:
+    """An image to inspect, and the name its pictures get."""
+
+    path: Path
+    target: Path
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object per image.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per image.")] = False,
+    overlay: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a picture of where, for each image, into this folder.")
+    ] = None,
+    maps: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the anomaly maps as 32-bit TIFF into this folder.")
+    ] = None,
+    original_size: Annotated[
+        bool, typer.Option("--original-size", help="Maps in the size of each image, not in the detector's.")
+    ] = False,
+    false_reject: Annotated[
+        float | None, typer.Option(help="Another false-reject rate than the one the model was fitted with.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Say OK, REVIEW or NG of each image, and where.
+
+    \b
+      onlygood inspect part.og photo.png
+      onlygood inspect part.og parts/new --overlay pictures
+      onlygood inspect part.og parts/new --json > results.json
+
+    Exit status: 0 no image is NG (some may be REVIEW), 1 at least one is NG, 2 an error. An image that
+    cannot be read is named on standard error, the others are inspected all the same, and the status is 2.
+    """
+    from onlygood.methods import load
+    from onlygood.progress import TerminalProgress, track
+
+    if as_json and as_csv:
+        raise typer.BadParameter("Choose one of --json and --csv.")
+    if original_size and maps is None:
+        raise typer.BadParameter("--original-size says in which size --maps DIR writes the maps; give both.")
+    detector = load(model)
+    if false_reject is not None:
+        detector.calibration_ = detector.calibration_.at(false_reject)
+    tasks, problems = _expand(images)
+    done = []
+    with TerminalProgress() as progress:
+        for task in track(tasks, "inspect", len(tasks), progress):
+            try:
+                done.append(_inspect(detector, task, overlay, maps, original_size))
+            except OnlyGoodError as failure:
+                problems.append(str(failure))
+    if as_json:
+        print_json([one.as_dict() for one in done])
+    elif as_csv:
+        _print_csv(done)
+    else:
+        _print_table(done, len(problems))
+    for problem in problems:
+        error(problem)
+    if problems:
+        raise typer.Exit(UNREADABLE)
+    if any(one.verdict == "NG" for one in done):
+        raise typer.Exit(NG_FOUND)
+
+
+def _expand(paths: Sequence[Path]) -> tuple[list[Task], list[str]]:
+    """Files of all paths, and what is wrong with folders; every target is another one."""
+    from onlygood.images.layouts import find_images
+
+    tasks: list[Task] = []
+    problems: list[str] = []
+    taken: set[Path] = set()
+    for path in paths:
+        try:
+            files = find_images(path) if path.is_dir() else [path]
+        except OnlyGoodError as failure:
+            problems.append(str(failure))
+            continue
+        for file in files:
+            stem = (file.relative_to(path) if path.is_dir() else Path(file.name)).with_suffix("")
+            target, number = stem, 1
+            while target in taken:
+                number += 1
+                target = stem.with_name(f"{stem.name}-{number}")
+            taken.add(target)
+            tasks.append(Task(file, target))
+    return tasks, problems
+
+
+def _inspect(
+    detector: Detector, task: Task, overlay: Path | None, maps: Path | None, original_size: bool
+) -> Inspection:
+    """Inspect one image and write its pictures; the map is dropped then, so that many images fit into memory."""
+    from onlygood.images import ImageSource
+    from onlygood.progress import silent
+
+    source = ImageSource(str(task.path), task.path)
+    if overlay is not None:
+        source = ImageSource(source.name, source.read())  # it is drawn, too
+    found = detector.inspect([source], original_size=original_size, progress=silent)[0]
+    if found.map is not None and overlay is not None:
+        from onlygood.reports import save_overlay
+
+        save_overlay(
+            _room_for(overlay, task, ".png"), source.content, found, low=_drawn_from(detector.calibration_, found)
+        )
+    if found.map is not None and maps is not None:
+        from PIL import Image
+
+        from onlygood.files import replacing
+
+        with replacing(_room_for(maps, task, ".tiff")) as partial:
+            Image.fromarray(found.map).save(partial, format="TIFF")
+    return replace(found, map=None)
+
+
+def _drawn_from(calibration: Any, found: Inspection) -> float:
+    """The pixel threshold; the map's peak where nothing was calibrated, so that nothing is drawn."""
+    import math
+
+    threshold = float(calibration.pixel_threshold)
+    return threshold if math.isfinite(threshold) else float(found.map.max()) + 1  # type: ignore[union-attr]
+
+
+def _room_for(folder: Path, task: Task, suffix: str) -> Path:
+    path = folder / task.target.with_name(task.target.name + suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _print_csv(done: Sequence[Inspection]) -> None:
+    """One row per image; box, area and peak are those of its worst region."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for one in done:
+        worst = one.regions[0] if one.regions else None
+        place = (" ".join(map(str, worst.box)), worst.area, worst.peak) if worst else ("", "", "")
+        writer.writerow((one.name, one.verdict, one.score, one.p_value, *one.size, len(one.regions), *place))
+
+
+def _print_table(done: Sequence[Inspection], unread: int) -> None:
+    from rich.text import Text
+
+    if done:
+        say(f"{'verdict':8}{'score':>10}  {'p-value':>8}  {'regions':>7}  image", "dim")
+    for one in done:
+        figures = f"{one.score:>10.4g}  {one.p_value:>8.4f}  {len(one.regions):>7}  {one.name}"
+        say(Text.assemble((f"{one.verdict:8}", VERDICT_STYLES[one.verdict]), figures))
+    words = [str(one.verdict) for one in done]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in VERDICT_STYLES)
+    say(f"{len(done)} inspected: {counts}" + (f"; {unread} could not be inspected" if unread else "") + ".")
