@@ -1,4 +1,4 @@
-"""Finding and loading pretrained weights: explicit file, installed package, local cache, hub; never random in silence."""
+"""Finding and loading pretrained weights: explicit file, package, local cache, hub; never random in silence."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class GraphIndex:
         self.search_beam = search_beam
         self._index: Any = faiss.IndexHNSWFlat(vectors.shape[1], links)
         self._index.hnsw.efConstruction = build_beam
-        self._node_of = np.empty(0, np.int64)
+        self._group(np.empty(0, np.int64))
         self.extend(vectors)
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class GraphIndex:
             self._index.add(np.ascontiguousarray(vectors[new]))
         finally:
             faiss.omp_set_num_threads(threads)
-        self._node_of = np.concatenate([self._node_of, node_of[len(present) :]])
+        self._group(np.concatenate([self._node_of, node_of[len(present) :]]))
 
     def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> Neighbours:
         """As `NeighbourIndex.search`, nearly exact: about one true nearest neighbour in 500 is missed."""
@@ -114,7 +114,8 @@ class GraphIndex:
         self.search_beam = search_beam
         self._index = faiss.read_index(reader, faiss.IO_FLAG_SKIP_STORAGE)
         vectors = np.ascontiguousarray(vectors, np.float32)
-        first, self._node_of = _distinct(vectors)
+        first, node_of = _distinct(vectors)
+        self._group(node_of)
         if (len(first), vectors.shape[1]) != (self._index.ntotal, self._index.d):
             raise ModelFileError(
                 f"The graph index has {self._index.ntotal} nodes of {self._index.d} numbers, the memory bank "
@@ -126,6 +127,11 @@ class GraphIndex:
         self._index.own_fields = False
         self._storage = storage  # kept alive as long as the graph that points to it
         return self
+
+    def _group(self, node_of: NDArray[np.int64]) -> None:
+        """Remember the node of each row, and the rows in order of their nodes."""
+        self._node_of = node_of
+        self._by_node = np.argsort(node_of, kind="stable")
 
     def _nodes(self) -> Vectors:
         """The vectors of the nodes, a view."""
@@ -147,10 +153,8 @@ class GraphIndex:
     ) -> Neighbours:
         """From the nearest `k` nodes to the nearest `k` rows: equal vectors by row number."""
         k = nodes.shape[1]
-        rows = np.arange(len(self)) if allowed is None else np.flatnonzero(allowed)
-        node_of = self._node_of[rows]
-        rows = rows[np.argsort(node_of, kind="stable")]
-        size = np.bincount(node_of, minlength=self._index.ntotal)
+        rows = self._by_node if allowed is None else self._by_node[allowed[self._by_node]]
+        size = np.bincount(self._node_of[rows], minlength=self._index.ntotal)
         start = np.cumsum(size) - size
         nth = np.arange(min(k, int(size.max(initial=1))))
         there = (nodes[..., None] >= 0) & (nth < size[nodes][..., None])

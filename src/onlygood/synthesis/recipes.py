@@ -89,7 +89,17 @@ class Recipe:
 
 Recipe.RELEASED = Recipe()
 Recipe.PAPER = Recipe(loss="cross_entropy", passes=2, sources=73)
-Recipe.QUICK = Recipe(updates=40, warmup=10, passes=1, sources=4, period=44, learning_rate=0.01)
+Recipe.QUICK = Recipe(
+    updates=75,
+    warmup=15,
+    passes=1,
+    sources=6,
+    learning_rate=0.03,
+    backbone_rate=0.1,
+    period=82,
+    batch_statistics=False,
+    size=192,
+)
 
 
 def recipe(name: str) -> Recipe:
