@@ -145,7 +145,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", DataWarning)
-    records = [json.loads(line) for line in arguments.records.read_text().splitlines()] if arguments.records.exists() else []
+    records = (
+        [json.loads(line) for line in arguments.records.read_text().splitlines()] if arguments.records.exists() else []
+    )
     done = {(r["set"], r["row"], r["seed"], r["cap"]) for r in records}
     sets = data_sets(arguments.data, arguments.train)
     for row in arguments.rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_help_names_every_command_and_each_has_an_example(og) -> None:
 
 
 def test_help_of_fit_names_every_method(og) -> None:
-    words = og("fit", "--help").out.replace(",", " ").split()
+    words = re.findall(r"\w+", og("fit", "--help").out)
     assert set(method_names()) <= set(words)
 
 
@@ -75,7 +76,7 @@ def test_inspecting_and_info_do_without_torch(model: Path, part: Path) -> None:
 )
 def test_what_is_wrong_is_one_error_and_status_2(og, words: list[str], expected: str) -> None:
     done = og(*words)
-    assert done.status == 2 and done.out.strip().endswith("...") | (not done.out)
+    assert done.status == 2 and not done.out
     assert done.err.startswith("Error: ") and done.err.count("Error") == 1 and "Traceback" not in done.err
     assert any(one in done.err for one in expected.split("|"))
 

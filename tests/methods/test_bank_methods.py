@@ -155,3 +155,15 @@ def test_bright_blot_is_ng_and_shown(good, bad):
     assert result.verdict == Verdict.NG
     left, top, right, bottom = result.regions[0].box
     assert left < 38 < right and top < 41 < bottom
+
+
+def test_variable_k_is_a_labelled_oracle_that_contains_the_fixed_ones(good, bad):
+    from onlygood.evaluation import auroc, variable_k
+
+    detector = onlygood.LDKNN(size=64, k=3).fit(good)
+    images, labels = [*[tile(s) for s in range(200, 206)], *bad], [0] * 6 + [1] * 4
+    found = variable_k(detector, images, labels, ks=(1, 3, 5))
+    assert found.oracle and found.image_auroc == max(found.by_k.values())
+    assert found.by_k[3] == pytest.approx(auroc(labels, detector.score(images)))
+    plain = onlygood.KNN(size=64).fit(good)
+    assert found.by_k[0] == pytest.approx(auroc(labels, plain.score(images)))

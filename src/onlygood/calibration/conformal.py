@@ -177,8 +177,8 @@ class Calibration:
     @classmethod
     def from_dict(cls, table: dict[str, Any]) -> Calibration:
         """The inverse of `as_dict`."""
-        arrays = {key: np.asarray(table[key], np.float64) for key in ("scores", "weights", "peaks")}
-        return cls(**arrays, **{key: table[key] for key in ("false_reject", "review", "proven")})
+        values: dict[str, Any] = {key: np.asarray(table[key], np.float64) for key in ("scores", "weights", "peaks")}
+        return cls(**values, **{key: table[key] for key in ("false_reject", "review", "proven")})
 
     def _threshold(self, values: NDArray[np.float64], level: float) -> float:
         """Smallest of the values such that anything above it has a p-value of at most `level`."""

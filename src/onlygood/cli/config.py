@@ -83,8 +83,10 @@ def _checked(path: Path, name: str, table: dict[str, Any], command: Any, ctx: ty
             raise ParameterError(f"{path}: [{name}] has no option {key!r}. It has: {', '.join(sorted(options))}.")
         text = _as_typed(value)
         try:
-            parameter.type_cast_value(ctx, text)
-        except Exception as error:  # of a class that depends on the version of typer
+            parameter.process_value(ctx, text)
+        except Exception as error:
+            if not hasattr(error, "exit_code"):  # no usage error, whose class depends on the version of typer
+                raise
             reason = getattr(error, "message", str(error)).rstrip(".")
             raise ParameterError(f"{path}: {key} = {value!r} in [{name}] is not valid: {reason}.") from error
         defaults[parameter.name] = text

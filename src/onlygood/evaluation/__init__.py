@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onlygood.evaluation.evaluate import Evaluation, TypeResult, evaluate, resize_mask
 from onlygood.evaluation.metrics import auroc, average_precision, best_f1, roc_curve
+from onlygood.evaluation.oracle import VariableK, variable_k
 from onlygood.evaluation.pixels import aupro, pixel_auroc
 from onlygood.evaluation.rates import Rate, escape_rate, false_reject_rate, wilson
 
@@ -11,6 +12,7 @@ __all__ = [
     "Evaluation",
     "Rate",
     "TypeResult",
+    "VariableK",
     "aupro",
     "auroc",
     "average_precision",
@@ -21,5 +23,6 @@ __all__ = [
     "pixel_auroc",
     "resize_mask",
     "roc_curve",
+    "variable_k",
     "wilson",
 ]
