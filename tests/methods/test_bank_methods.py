@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawn_parts import spoilt, tile
 
 import onlygood
 from onlygood.errors import DataError, ParameterError
 from onlygood.inspection import Verdict
 from onlygood.methods.anomaly_map import image_score
 from onlygood.methods.bank import merged
-
-from tests.methods.conftest import spoilt, tile
 
 
 def features(detector, images):
