@@ -83,7 +83,7 @@ class REB(LDKNN):
         steps = recipe(self._tuning)
         network = load_network(spec, found)
         tuned = fine_tune(spec, network, images, steps, seed=self.seed, report=report)
-        label = f"{self._tuning}, {tuned.updates} updates"
+        label = f"{self._tuning}, {tuned.updates} of {steps.updates} updates"
         return export_network(
             spec,
             tuned.network,
