@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from drawn_parts import spoilt, tile
@@ -166,3 +168,29 @@ def test_variable_k_is_a_labelled_oracle_that_contains_the_fixed_ones(good, bad)
     assert found.by_k[3] == pytest.approx(auroc(labels, detector.score(images)))
     plain = onlygood.KNN(size=64).fit(good)
     assert found.by_k[0] == pytest.approx(auroc(labels, plain.score(images)))
+
+
+@pytest.mark.parametrize("fine_tune", ["quick", "auto"])
+def test_reb_fine_tunes_the_backbone_and_says_so(good, bad, tmp_path, monkeypatch, fine_tune):
+    from onlygood.synthesis import pretext, recipes
+
+    tiny = dataclasses.replace(recipes.Recipe.QUICK, updates=2, warmup=1, passes=1, sources=2, size=64)
+    monkeypatch.setattr(pretext, "recipe", lambda name: tiny)
+    detector = onlygood.REB(size=64, fine_tune=fine_tune).fit(good)
+    tuned = fine_tune == "quick" or detector.training_.notes["fine_tune"] == "quick"
+    assert detector.graph_.spec.fine_tuned == ("quick, 2 of 2 updates" if tuned else "")
+    if fine_tune == "auto":
+        assert set(detector.training_.notes["synthetic_auroc"]) == {"none", "quick"}
+    detector.save(tmp_path / "tuned.og")
+    assert np.array_equal(onlygood.load(tmp_path / "tuned.og").score(bad), detector.score(bad))
+    plain = onlygood.REB(size=64).fit(good)
+    assert np.array_equal(plain.score(bad), detector.score(bad)) != tuned
+
+
+def test_layers_and_weights_survive_saving(good, bad, tmp_path):
+    detector = onlygood.KNN(size=64, layers=("blocks.2", "blocks.4"), weights="random").fit(good)
+    assert detector.graph_.spec.backbone.startswith("random/")
+    detector.save(tmp_path / "part.og")
+    again = onlygood.load(tmp_path / "part.og")
+    assert list(again.layers) == ["blocks.2", "blocks.4"] and again.weights == "random"
+    assert np.array_equal(again.score(bad), detector.score(bad))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -81,3 +81,9 @@ def _named(items: Iterable[Any]) -> list[ImageSource]:
 
 def _no_image(what: str, item: object) -> str:
     return f"{what} is of type {type(item).__name__}. Pass a path, bytes, a binary file or a numpy array."
+
+
+def paths_of(sources: Sequence[ImageSource]) -> list[Path] | None:
+    """The files behind the sources, beside which saliency maps may lie; None if any is not a file."""
+    paths = [source.content for source in sources if isinstance(source.content, Path)]
+    return paths if len(paths) == len(sources) else None

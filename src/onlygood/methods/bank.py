@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from onlygood.images.sources import Images
 from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset
 from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
 from onlygood.methods.anomaly_map import anomaly_map, image_score
-from onlygood.methods.base import Detector, Features, Training, _Reporting
+from onlygood.methods.base import Detector, Features, Reporting, Training, copies
 from onlygood.modelfile import Parts
 from onlygood.progress import Report, track
 
@@ -117,7 +117,7 @@ class BankDetector(Detector):
         full_index = build_index(full.vectors, self.index)
         report("index", 1, 1)
         left_out = self._leave_out(full, full_index, report)
-        self.training_ = Training(self.training_.names, self.training_.hashes, left_out.groups.tolist())
+        self.training_ = replace(self.training_, groups=left_out.groups.tolist())
         self.stats_ = self._fit_stats(left_out, report)
         self.bank_, self.index_ = full, full_index
         table = left_out.table
@@ -139,7 +139,7 @@ class BankDetector(Detector):
             return LeftOut(full, index, images, neighbours_in_other_groups(full, index, images, self._table_k, report))
         k = max(self._table_k, neighbours_needed(n))
         wide = neighbours_in_other_groups(full, index, images, k, report)
-        groups = np.unique(np.asarray(self.training_.hashes), return_inverse=True)[1].astype(np.int64)
+        groups = copies(self.training_.hashes)
         if n > 1:
             groups = merged(groups, near_duplicate_groups(wide.rows, n, self.graph_.spec.grid))
         table = wide.first(self._table_k)
@@ -186,7 +186,7 @@ class BankDetector(Detector):
         trial = type(self)(**self.get_params())
         trial.graph_ = self.graph_
         trial.training_ = Training([source.name for source in sources])
-        with _Reporting(progress) as report:
+        with Reporting(progress) as report:
             new = MemoryBank.from_stream(trial._features_of(sources, report), len(sources))
             for name, digest in zip(trial.training_.names, trial.training_.hashes):
                 if digest in known:
@@ -196,14 +196,11 @@ class BankDetector(Detector):
             )
             trial._keep_choices(self)
             trial._learn(self.bank_.extended(new), report)
-        done = self.training_
-        trial.training_ = Training(
-            trial.training_.names,
-            trial.training_.hashes,
-            trial.training_.groups,
-            done.seconds,
-            done.date,
-            done.notes,
+        trial.training_ = replace(
+            self.training_,
+            names=trial.training_.names,
+            hashes=trial.training_.hashes,
+            groups=trial.training_.groups,
         )
         self.__dict__.update(trial.__dict__)
         return self
@@ -239,6 +236,41 @@ class BankDetector(Detector):
             raise ParameterError(f"coreset={self.coreset}: the share of vectors kept is above 0, at most 1.")
         if self.aggregator == "pooled":
             raise ParameterError("A memory bank of patches needs the aggregator concat or adaptive.")
+
+
+@dataclass(kw_only=True, eq=False)
+class NeighbourDetector(BankDetector):
+    """A bank method whose score looks at k neighbours.
+
+    Args:
+        k: Neighbours.
+    """
+
+    k: int = 1
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"image_score": "max"},
+        "released": {"image_score": "avgpool3_max", "aggregator": "adaptive"},
+        "quick": {"coreset": 0.1},
+    }
+
+    @property
+    def _k(self) -> int:
+        return self.k
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_neighbours(self.k)
+
+
+def without_gaps(squared: Array, rows: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+    """Where the bank holds fewer than k vectors, the farthest one found stands for the missing."""
+    there = np.isfinite(squared)
+    if there.all():
+        return squared, rows
+    last = np.maximum(there.sum(axis=1, keepdims=True) - 1, 0)
+    filled = np.where(there, squared, np.take_along_axis(squared, last, 1))
+    return filled.astype(np.float32), np.where(there, rows, np.take_along_axis(rows, last, 1))
 
 
 def merged(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import onlygood
 from onlygood.calibration import Calibration
 from onlygood.calibration.conformal import check_rates
-from onlygood.errors import DataError, DataWarning, NotFittedError, ParameterError
+from onlygood.errors import DataWarning, NotFittedError, ParameterError, require
 from onlygood.features import FeatureGraph, GraphSpec
 from onlygood.images import ImageSource, as_sources, find_good_images
 from onlygood.images.preparing import resize
@@ -162,17 +162,11 @@ class Detector(ABC):
         sources = as_sources(find_good_images(images) if folder else images)  # type: ignore[arg-type]
         fitted = copy.copy(self)
         fitted.training_ = Training([source.name for source in sources])
-        with _Reporting(progress) as report:
+        with Reporting(progress) as report:
             notes = fitted._fit(sources, report)
         done = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        fitted.training_ = Training(
-            fitted.training_.names,
-            fitted.training_.hashes,
-            fitted.training_.groups,
-            round(time.perf_counter() - started, 3),
-            done,
-            notes,
-        )
+        seconds = round(time.perf_counter() - started, 3)
+        fitted.training_ = replace(fitted.training_, seconds=seconds, date=done, notes=notes)
         fitted._warn_of_data()
         self.__dict__.update(fitted.__dict__)
         return self
@@ -213,7 +207,7 @@ class Detector(ABC):
         """As `inspect`, one by one."""
         self._check_fitted()
         sources = as_sources(images)
-        with _Reporting(progress) as report:
+        with Reporting(progress) as report:
             for source in track(sources, "inspect", len(sources), report):
                 yield self._inspect_one(source, maps and self.has_map, original_size)
 
@@ -225,9 +219,7 @@ class Detector(ABC):
             ModelFileError: The file cannot be written.
         """
         self._check_fitted()
-        parameters = self.get_params()
-        parameters["weights"] = None if self.weights is None else str(self.weights)
-        parameters["layers"] = None if self.layers is None else list(self.layers)
+        parameters = {k: str(v) if isinstance(v, Path) else v for k, v in self.get_params().items()}
         manifest = {
             "method": self.method,
             "version": onlygood.__version__,
@@ -277,8 +269,6 @@ class Detector(ABC):
 
     def _feature_graph(self, aggregator: str | None = None) -> FeatureGraph:
         """Export the pretrained backbone; torch is imported here and not before."""
-        from onlygood.errors import require
-
         require("torch", "fit", "Fitting")
         from onlygood.features.export import build_feature_graph
 
@@ -341,7 +331,7 @@ class Detector(ABC):
             raise NotFittedError(f"This {type(self).__name__} is not fitted yet. Call fit(good_images) first.")
 
 
-class _Reporting:
+class Reporting:
     """The caller's progress function, or bars of our own."""
 
     def __init__(self, progress: Report | None) -> None:
@@ -366,12 +356,6 @@ def pixel_hash(image: NDArray[np.uint8]) -> str:
     return digest.hexdigest()[:16]
 
 
-def distinct(sources: Sequence[ImageSource], hashes: Sequence[str]) -> NDArray[np.int64]:
-    """Group number of each image by its pixels: copies share one.
-
-    Raises:
-        DataError: The two lists differ in length.
-    """
-    if len(sources) != len(hashes):
-        raise DataError("Not every training image was read.")
+def copies(hashes: Sequence[str]) -> NDArray[np.int64]:
+    """Group number of each image by its pixels: exact copies share one."""
     return np.unique(np.asarray(hashes), return_inverse=True)[1].astype(np.int64)

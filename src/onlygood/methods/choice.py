@@ -13,6 +13,7 @@ from onlygood.errors import require
 from onlygood.evaluation.metrics import auroc
 from onlygood.images import ImageSource
 from onlygood.images.preparing import resize
+from onlygood.images.sources import paths_of
 from onlygood.memory.density import NeighbourTable
 from onlygood.methods.anomaly_map import image_score
 from onlygood.progress import Report, track
@@ -49,7 +50,8 @@ def synthetic_defects(sources: Sequence[ImageSource], size: int, seed: int) -> l
     count = min(len(sources), MOST_IMAGES)
     chosen = np.unique(np.linspace(0, len(sources) - 1, count).round().astype(int))
     images = [resize(sources[i].read(), size, sources[i].name) for i in chosen]
-    maker = DefectMaker(images, seed=seed)
+    paths = paths_of([sources[i] for i in chosen])
+    maker = DefectMaker(images, paths=paths, seed=seed)
     rng = np.random.default_rng(seed)
     made = []
     for place, source in enumerate(chosen):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from onlygood.calibration import Calibration
 from onlygood.errors import require
 from onlygood.images import ImageSource
 from onlygood.memory.gaussian import fit_gaussian, mahalanobis
-from onlygood.methods.base import Detector, Features, Training
+from onlygood.methods.base import Detector, Features, copies
 from onlygood.modelfile import Parts
 from onlygood.progress import Report, track
 
@@ -40,9 +40,8 @@ class GDE(Detector):
         self.graph_ = self._feature_graph("pooled")
         vectors = np.concatenate([batch[:, 0, 0] for batch in self._features_of(sources, report)])
         self.mean_, self.precision_ = fit_gaussian(vectors)
-        hashes = np.asarray(self.training_.hashes)
-        groups = np.unique(hashes, return_inverse=True)[1].astype(np.int64)
-        self.training_ = Training(self.training_.names, self.training_.hashes, groups.tolist())
+        groups = copies(self.training_.hashes)
+        self.training_ = replace(self.training_, groups=groups.tolist())
         scores = self._left_out_scores(vectors, groups, report)
         self.calibration_ = Calibration.from_scores(
             scores, groups if len(scores) else None, false_reject=self.false_reject, review=self.review

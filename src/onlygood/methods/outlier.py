@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 from onlygood.errors import ParameterError
 from onlygood.memory.density import neighbours_without_self
 from onlygood.memory.scores import ldof_score, lof_density, lof_score, pairwise_distances
-from onlygood.methods.bank import BankDetector, LeftOut, check_neighbours
+from onlygood.methods.bank import LeftOut, NeighbourDetector, without_gaps
 from onlygood.progress import Report
 
 Array = NDArray[np.float32]
 
 
 @dataclass(kw_only=True, eq=False)
-class LOF(BankDetector):
+class LOF(NeighbourDetector):
     """Local outlier factor of a patch among the good ones (Breunig et al. 2000).
 
     Args:
-        k: Neighbours.
         mode: `standard`; or `reb`, the form in REB's released code, whose density is one over the squared
             distance to the k-th neighbour, with k - 1 neighbours for the bank's own vectors.
     """
@@ -36,18 +35,12 @@ class LOF(BankDetector):
 
     method: ClassVar[str] = "lof"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"image_score": "max"},
-        "released": {"mode": "reb", "image_score": "avgpool3_max", "aggregator": "adaptive"},
-        "quick": {"coreset": 0.1},
+        **NeighbourDetector.presets,
+        "released": {**NeighbourDetector.presets["released"], "mode": "reb"},
     }
-
-    @property
-    def _k(self) -> int:
-        return self.k
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_neighbours(self.k)
         if self.mode not in ("standard", "reb"):
             raise ParameterError(f"Unknown mode {self.mode!r}. Known are: standard, reb")
         if self.mode == "reb" and self.k < 2:
@@ -56,49 +49,34 @@ class LOF(BankDetector):
     def _fit_stats(self, left_out: LeftOut, report: Report) -> dict[str, Array]:
         k = self.k - 1 if self.mode == "reb" else self.k
         table = neighbours_without_self(left_out.full, left_out.index, k, report)
-        there = np.isfinite(table.squared)
-        squared = np.where(there, table.squared, table.squared[:, :1])
+        squared, rows = without_gaps(table.squared, table.rows)
         if self.mode == "reb":
             return {"reachability": lof_density(squared)}
         k_distance = np.sqrt(squared.max(axis=1))
-        rows = np.where(there, table.rows, table.rows[:, :1])
         return {"reachability": lof_density(squared, k_distance[rows]), "k_distance": k_distance}
 
     def _score(self, squared: Array, rows: NDArray[np.int64]) -> Array:
-        there = np.isfinite(squared)
-        squared, rows = np.where(there, squared, squared[:, :1]), np.where(there, rows, rows[:, :1])
+        squared, rows = without_gaps(squared, rows)
         k_distance = self.stats_["k_distance"][rows] if self.mode == "standard" else None
         return lof_score(lof_density(squared, k_distance), self.stats_["reachability"][rows])
 
 
 @dataclass(kw_only=True, eq=False)
-class LDOF(BankDetector):
+class LDOF(NeighbourDetector):
     """Local distance-based outlier factor (Zhang et al. 2009): distance to the neighbours over theirs to each other.
 
-    Args:
-        k: Neighbours, at least 2.
+    Needs k of at least 2.
     """
 
     k: int = 20
 
     method: ClassVar[str] = "ldof"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"image_score": "max"},
-        "released": {"image_score": "avgpool3_max", "aggregator": "adaptive"},
-        "quick": {"coreset": 0.1},
-    }
-
-    @property
-    def _k(self) -> int:
-        return self.k
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_neighbours(self.k)
         if self.k < 2:
             raise ParameterError("k=1: LDOF compares neighbours with each other and needs at least 2.")
 
     def _score(self, squared: Array, rows: NDArray[np.int64]) -> Array:
-        there = np.isfinite(squared)
-        squared, rows = np.where(there, squared, squared[:, :1]), np.where(there, rows, rows[:, :1])
+        squared, rows = without_gaps(squared, rows)
         return ldof_score(squared, pairwise_distances(self.bank_.vectors[rows]))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from onlygood.errors import ParameterError
 from onlygood.images import ImageSource
 from onlygood.images.preparing import resize
+from onlygood.images.sources import paths_of
 from onlygood.methods.base import Detector
 from onlygood.methods.ldknn import LDKNN
 from onlygood.progress import Report, track
@@ -27,10 +29,14 @@ class REB(LDKNN):
             a CPU allows. `released`, `paper`: 300 updates of about 1,000 images, for a machine with time.
             `auto`: both `none` and `quick`, whichever tells synthetic defects from good images better.
 
+        checkpoint: A file that fine-tuning writes as it goes, and from which an interrupted fit goes on. Ctrl-C
+            during fine-tuning ends it early and fits with the backbone as it is by then; a second one stops the fit.
+
     See docs/results.md for what fine-tuning did on real images.
     """
 
     fine_tune: str = "none"
+    checkpoint: str | Path | None = None
 
     method: ClassVar[str] = "reb"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -82,7 +88,16 @@ class REB(LDKNN):
         ]
         steps = recipe(self._tuning)
         network = load_network(spec, found)
-        tuned = fine_tune(spec, network, images, steps, seed=self.seed, report=report)
+        tuned = fine_tune(
+            spec,
+            network,
+            images,
+            steps,
+            seed=self.seed,
+            paths=paths_of(sources),
+            checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+            report=report,
+        )
         label = f"{self._tuning}, {tuned.updates} of {steps.updates} updates"
         return export_network(
             spec,
