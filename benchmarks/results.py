@@ -30,16 +30,19 @@ from onlygood.methods import Detector
 from onlygood.progress import TerminalProgress
 
 SEEDED = (0, 1, 2)
-#: Row -> detector for a seed, and the seeds it is run with.
-ROWS: dict[str, tuple[Callable[[int], Detector], tuple[int, ...]]] = {
-    "1-NN, full bank, plain maximum": (lambda s: onlygood.KNN(image_score="max", seed=s), (0,)),
-    "1-NN, full bank": (lambda s: onlygood.KNN(seed=s), (0,)),
-    "1-NN, 10 % coreset": (lambda s: onlygood.KNN(coreset=0.1, seed=s), SEEDED),
-    "1-NN, 1 % coreset": (lambda s: onlygood.KNN(coreset=0.01, seed=s), SEEDED),
-    "LDKNN, paper (K=5, alpha=1, maximum)": (lambda s: onlygood.LDKNN.from_preset("paper", seed=s), (0,)),
-    "LDKNN = REB as it comes": (lambda s: onlygood.REB(seed=s), (0,)),
-    "DefectMaker (quick) + 1-NN": (lambda s: onlygood.REB(fine_tune="quick", alpha=0.0, seed=s), SEEDED),
-    "REB, fine-tuned (quick)": (lambda s: onlygood.REB(fine_tune="quick", seed=s), SEEDED),
+#: Row -> detector for a seed and a checkpoint of its fine-tuning, and the seeds it is run with.
+ROWS: dict[str, tuple[Callable[[int, Path], Detector], tuple[int, ...]]] = {
+    "1-NN, full bank, plain maximum": (lambda s, c: onlygood.KNN(image_score="max", seed=s), (0,)),
+    "1-NN, full bank": (lambda s, c: onlygood.KNN(seed=s), (0,)),
+    "1-NN, 10 % coreset": (lambda s, c: onlygood.KNN(coreset=0.1, seed=s), SEEDED),
+    "1-NN, 1 % coreset": (lambda s, c: onlygood.KNN(coreset=0.01, seed=s), SEEDED),
+    "LDKNN, paper (K=5, alpha=1, maximum)": (lambda s, c: onlygood.LDKNN.from_preset("paper", seed=s), (0,)),
+    "LDKNN = REB as it comes": (lambda s, c: onlygood.REB(seed=s), (0,)),
+    "REB, fine-tuned (quick)": (lambda s, c: onlygood.REB(fine_tune="quick", checkpoint=c, seed=s), SEEDED),
+    "DefectMaker (quick) + 1-NN": (
+        lambda s, c: onlygood.REB(fine_tune="quick", alpha=0.0, checkpoint=c, seed=s),
+        SEEDED,
+    ),
 }
 COLUMNS = ("image_auroc", "pixel_auroc", "aupro", "frr1", "frr5", "escape1", "escape5", "fit_s", "ms")
 
@@ -159,7 +162,11 @@ def main() -> None:
                 labels = [sample.label for sample in test]
                 about = {"set": name, "row": row, "seed": seed, "cap": arguments.train}
                 counts = {"n_good": labels.count(0), "n_defect": labels.count(1)}
-                record = {**about, **counts, **run(make(seed), good, test)}
+                checkpoint = arguments.records.with_name(f"{name}-{seed}-{arguments.train}.checkpoint")
+                tuned_before = checkpoint.exists()  # rows with the same fine-tuning share it
+                record = {**about, **counts, **run(make(seed, checkpoint), good, test)}
+                if tuned_before and "DefectMaker" in row:
+                    record["fit_s"] = None
                 records.append(record)
                 with arguments.records.open("a") as file:
                     file.write(json.dumps(record) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -60,8 +61,16 @@ def build_feature_graph(
     """
     spec = find_backbone(backbone)
     found = resolve(spec, weights)
-    network = load_network(spec, found)
-    return export_network(spec, network, found, size, layers, aggregator, threads=threads)
+    graph = _exported(spec, found, size, None if layers is None else tuple(layers), aggregator)
+    return FeatureGraph(graph.onnx, graph.spec, threads)
+
+
+@lru_cache(maxsize=4)
+def _exported(
+    spec: BackboneSpec, weights: Weights, size: int, layers: tuple[str, ...] | None, aggregator: str
+) -> FeatureGraph:
+    """Many fits in one process want the same graph; `weights` holds the hash of the file."""
+    return export_network(spec, load_network(spec, weights), weights, size, layers, aggregator)
 
 
 def export_network(
