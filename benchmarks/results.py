@@ -1,6 +1,6 @@
 """Accuracy, false rejects and time of every row of docs/results.md, on real images, in one command.
 
-    python benchmarks/results.py --data FOLDER_OF_SETS
+    python benchmarks/results.py --data FOLDER_OF_SETS --into docs/results.md
 
 FOLDER_OF_SETS holds data sets in the MVTec AD layout; ELPV comes from the package elpv-dataset. One record per
 run is appended to results.jsonl; a run that is there already is not repeated, so an interrupted sweep goes on.
@@ -44,6 +44,8 @@ ROWS: dict[str, tuple[Callable[[int, Path], Detector], tuple[int, ...]]] = {
         SEEDED,
     ),
 }
+#: Where the tables go in the page named with --into.
+MARKS = ("<!-- tables -->", "<!-- end of tables -->")
 COLUMNS = ("image_auroc", "pixel_auroc", "aupro", "frr1", "frr5", "escape1", "escape5", "fit_s", "ms")
 
 
@@ -146,6 +148,7 @@ def main() -> None:
     parser.add_argument("--records", type=Path, default=Path("results.jsonl"))
     parser.add_argument("--seeds", type=int, default=len(SEEDED), help="how many of a row's seeds")
     parser.add_argument("--sets", nargs="*")
+    parser.add_argument("--into", type=Path, help="page in which the tables are replaced, such as docs/results.md")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", DataWarning)
     records = (
@@ -171,8 +174,13 @@ def main() -> None:
                 with arguments.records.open("a") as file:
                     file.write(json.dumps(record) + "\n")
     records = [r for r in records if r["cap"] == arguments.train]
-    print(f"onlygood {onlygood.__version__}, Python {platform.python_version()}, {platform.machine()}\n")
-    print(averages(records) + "\n\n" + table(records))
+    about = f"onlygood {onlygood.__version__}, Python {platform.python_version()}, {platform.machine()}"
+    tables = f"{about}\n\n{averages(records)}\n\n{table(records)}"
+    print(tables)
+    if arguments.into:
+        before, rest = arguments.into.read_text().split(MARKS[0])
+        after = rest.split(MARKS[1])[1]
+        arguments.into.write_text(f"{before}{MARKS[0]}\n{tables}\n{MARKS[1]}{after}")
 
 
 if __name__ == "__main__":
