@@ -9,7 +9,7 @@ import pytest
 from drawn_parts import spoilt, tile
 
 import onlygood
-from onlygood.errors import DataError, ParameterError
+from onlygood.errors import DataError, DataWarning, ParameterError
 from onlygood.inspection import Verdict
 from onlygood.methods.anomaly_map import image_score
 from onlygood.methods.bank import merged
@@ -113,6 +113,17 @@ def test_near_duplicates_are_left_out_together():
     assert together.training_.groups == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert together.calibration_.units == pytest.approx(4)
     assert np.median(together.calibration_.scores) > np.median(apart.calibration_.scores)
+
+
+def test_frames_of_one_part_are_warned_of_but_calibrated():
+    frames = [np.clip(tile(0).astype(int) + shift, 0, 255).astype(np.uint8) for shift in range(12)]
+    with pytest.warns(DataWarning, match="near duplicates of each other"):
+        detector = onlygood.KNN(size=64).fit(frames)
+    assert detector.calibration_.units == 12
+
+
+def test_two_images_are_not_taken_for_duplicates(good):
+    assert onlygood.KNN(size=64).fit(good[:2]).calibration_.units == 2
 
 
 def test_auto_chooses_and_is_kept(good, bad, tmp_path):

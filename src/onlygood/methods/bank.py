@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from onlygood.calibration import Calibration, near_duplicate_groups
 from onlygood.calibration.groups import neighbours_needed
-from onlygood.errors import DataError, ParameterError
+from onlygood.errors import DataError, DataWarning, ParameterError
 from onlygood.images import ImageSource, as_sources
 from onlygood.images.sources import Images
 from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset
@@ -23,6 +24,9 @@ from onlygood.modelfile import Parts
 from onlygood.progress import Report, track
 
 Array = NDArray[np.float32]
+
+#: With fewer images every other one is among a patch's nearest by chance.
+FEWEST_TO_GROUP = 5
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,17 @@ class BankDetector(Detector):
         k = max(self._table_k, neighbours_needed(n))
         wide = neighbours_in_other_groups(full, index, images, k, report)
         groups = copies(self.training_.hashes)
-        if n > 1:
-            groups = merged(groups, near_duplicate_groups(wide.rows, n, self.graph_.spec.grid))
+        if n >= FEWEST_TO_GROUP:
+            near = merged(groups, near_duplicate_groups(wide.rows, n, self.graph_.spec.grid))
+            if near.max() > 0:
+                groups = near
+            else:  # one group would leave nothing to calibrate with
+                warnings.warn(
+                    "All training images look like near duplicates of each other. Each is left out by itself, so the "
+                    "false-reject promise may be too optimistic. Add good images of other parts.",
+                    DataWarning,
+                    stacklevel=5,
+                )
         table = wide.first(self._table_k)
         again = np.flatnonzero(np.bincount(groups)[groups[full.image_of]] > 1)
         if len(again):  # only images in a group of several need another search
