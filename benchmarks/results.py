@@ -22,8 +22,8 @@ import numpy as np
 
 import onlygood
 from onlygood.errors import DataWarning
-from onlygood.evaluation import evaluate
-from onlygood.images import find_good_images, find_labelled_images, read_mask
+from onlygood.evaluation.testset import run_test
+from onlygood.images import find_good_images, find_labelled_images
 from onlygood.images.elpv import load_elpv
 from onlygood.images.layouts import Sample
 from onlygood.methods import Detector
@@ -68,23 +68,17 @@ def run(detector: Detector, good: list[Path], test: list[Sample]) -> dict[str, A
     with TerminalProgress() as bars:
         detector.fit([str(path) for path in good], progress=bars)
         fit_s = time.perf_counter() - started
-        inspections, times = [], []
-        for sample in test:
-            begun = time.perf_counter()
-            inspections += detector.inspect(str(sample.path), progress=bars)
-            times.append(1000 * (time.perf_counter() - begun))
+        tested = run_test(detector, test, progress=bars)
+    figures = tested.evaluate().as_dict()
     labels = np.array([sample.label for sample in test])
-    scores = np.array([i.score for i in inspections])
-    has_masks = any(sample.mask for sample in test)
-    masks = [None if s.mask is None else read_mask(s.mask) for s in test] if has_masks else None
-    figures = evaluate(inspections, labels.tolist(), masks).as_dict()
+    scores = np.array([i.score for i in tested.inspections])
     record = {key: figures[key] for key in ("image_auroc", "pixel_auroc", "aupro")}
     for percent in (1, 5):
         threshold = detector.calibration_.at(percent / 100, max(percent / 100, 0.05)).ng_threshold
         record[f"frr{percent}"] = float((scores[labels == 0] > threshold).mean())
         record[f"escape{percent}"] = float((scores[labels == 1] <= threshold).mean())
     groups = len(set(detector.training_.groups))
-    return {**record, "fit_s": fit_s, "ms": median(times), "n_train": len(good), "n_groups": groups}
+    return {**record, "fit_s": fit_s, "ms": tested.ms_per_image, "n_train": len(good), "n_groups": groups}
 
 
 def table(records: list[dict[str, Any]]) -> str:
