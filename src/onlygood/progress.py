@@ -61,3 +61,21 @@ class TerminalProgress:
         if stage not in self._tasks or (done == 0 and self._bars.tasks[self._tasks[stage]].finished):
             self._tasks[stage] = self._bars.add_task(stage, total=total or None)
         self._bars.update(self._tasks[stage], completed=done, total=total or None)
+
+
+class Reporting:
+    """The caller's progress function, or bars of our own."""
+
+    def __init__(self, progress: Report | None) -> None:
+        self._progress = progress
+        self._bars: TerminalProgress | None = None
+
+    def __enter__(self) -> Report:
+        if self._progress is not None:
+            return self._progress
+        self._bars = TerminalProgress()
+        return self._bars.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._bars is not None:
+            self._bars.__exit__(*error)

@@ -12,7 +12,7 @@ import onlygood
 from onlygood.errors import DataError, DataWarning, ParameterError
 from onlygood.inspection import Verdict
 from onlygood.methods.anomaly_map import image_score
-from onlygood.methods.bank import merged
+from onlygood.methods.leaving_out import merged
 
 
 def features(detector, images):

@@ -70,7 +70,7 @@ def run_test(
         DataError: The detector was fitted on a test image: its score there says nothing of new images.
         ImageError: An image or mask cannot be read.
     """
-    from onlygood.methods.base import pixel_hash  # methods is a room above this one
+    from onlygood.images.fingerprint import pixel_hash  # methods is a room above this one
 
     known = set(detector.training_.hashes)
     inspections: list[Inspection] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,53 +10,19 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from onlygood.calibration import Calibration, near_duplicate_groups
-from onlygood.calibration.groups import neighbours_needed
-from onlygood.errors import DataError, DataWarning, ParameterError
+from onlygood.calibration import Calibration
+from onlygood.errors import DataError, ParameterError
 from onlygood.images import ImageSource, as_sources
 from onlygood.images.sources import Images
 from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset
 from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
 from onlygood.methods.anomaly_map import anomaly_map, image_score
-from onlygood.methods.base import Detector, Features, Reporting, Training, copies
+from onlygood.methods.base import Detector, Features, Training
+from onlygood.methods.leaving_out import LeftOut, leave_out
 from onlygood.modelfile import Parts
-from onlygood.progress import Report, track
+from onlygood.progress import Report, Reporting, track
 
 Array = NDArray[np.float32]
-
-#: With fewer images every other one is among a patch's nearest by chance.
-FEWEST_TO_GROUP = 5
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """What leaving training images out needs, while fitting.
-
-    Attributes:
-        full: The bank of all patches.
-        index: Index over it.
-        groups: Near-duplicate group of each training image.
-        table: Neighbours of each patch of `full`, in other groups; rows of `full`.
-        kept: Rows of `full` that the detector's bank keeps (a coreset), None for all.
-    """
-
-    full: MemoryBank
-    index: NeighbourIndex
-    groups: NDArray[np.int64]
-    table: NeighbourTable
-    kept: NDArray[np.int64] | None = None
-
-    def keeping(self, rows: NDArray[np.int64]) -> LeftOut:
-        """The same with a coreset."""
-        return replace(self, kept=rows)
-
-    def in_full(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows of the detector's bank as rows of `full`."""
-        return rows if self.kept is None else self.kept[rows]
-
-    def rows_of(self, group: int) -> NDArray[np.bool_]:
-        """bool `(N,)`: rows of `full` that come from a group."""
-        return self.groups[self.full.image_of] == group
 
 
 @dataclass(kw_only=True, eq=False)
@@ -120,7 +85,8 @@ class BankDetector(Detector):
         report("index", 0, 1)
         full_index = build_index(full.vectors, self.index)
         report("index", 1, 1)
-        left_out = self._leave_out(full, full_index, report)
+        hashes = self.training_.hashes if self.groups == "auto" else None
+        left_out = leave_out(full, full_index, self.graph_.spec.grid, self._table_k, hashes, report)
         self.training_ = replace(self.training_, groups=left_out.groups.tolist())
         self.stats_ = self._fit_stats(left_out, report)
         self.bank_, self.index_ = full, full_index
@@ -134,33 +100,6 @@ class BankDetector(Detector):
             left_out = left_out.keeping(kept)
             table = neighbours_in_other_groups(full, self.index_, left_out.groups, self._k, report, self.bank_)
         self.calibration_ = self._calibrate(full, table, left_out, report)
-
-    def _leave_out(self, full: MemoryBank, index: NeighbourIndex, report: Report) -> LeftOut:
-        """Groups of near-duplicate images, and every training patch's neighbours outside its own group."""
-        n = int(full.image_of.max()) + 1
-        images = np.arange(n)
-        if self.groups == "none":
-            return LeftOut(full, index, images, neighbours_in_other_groups(full, index, images, self._table_k, report))
-        k = max(self._table_k, neighbours_needed(n))
-        wide = neighbours_in_other_groups(full, index, images, k, report)
-        groups = copies(self.training_.hashes)
-        if n >= FEWEST_TO_GROUP:
-            near = merged(groups, near_duplicate_groups(wide.rows, n, self.graph_.spec.grid))
-            if near.max() > 0:
-                groups = near
-            else:  # one group would leave nothing to calibrate with
-                warnings.warn(
-                    "All training images look like near duplicates of each other. Each is left out by itself, so the "
-                    "false-reject promise may be too optimistic. Add good images of other parts.",
-                    DataWarning,
-                    stacklevel=5,
-                )
-        table = wide.first(self._table_k)
-        again = np.flatnonzero(np.bincount(groups)[groups[full.image_of]] > 1)
-        if len(again):  # only images in a group of several need another search
-            narrow = neighbours_in_other_groups(full.subset(again), index, groups, self._table_k, report, full)
-            table.squared[again], table.rows[again] = narrow.squared, narrow.rows
-        return LeftOut(full, index, groups, table)
 
     def _calibrate(self, full: MemoryBank, table: NeighbourTable, left_out: LeftOut, report: Report) -> Calibration:
         grid = self.graph_.spec.grid
@@ -284,15 +223,6 @@ def without_gaps(squared: Array, rows: NDArray[np.int64]) -> tuple[Array, NDArra
     last = np.maximum(there.sum(axis=1, keepdims=True) - 1, 0)
     filled = np.where(there, squared, np.take_along_axis(squared, last, 1))
     return filled.astype(np.float32), np.where(there, rows, np.take_along_axis(rows, last, 1))
-
-
-def merged(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Groups of images that share a group in either partition, directly or through others."""
-    groups = second.copy()
-    for value in np.unique(first):
-        members = groups[first == value]
-        groups[np.isin(groups, members)] = members.min()
-    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
 def check_neighbours(k: Any, names: Sequence[str] = ()) -> None:

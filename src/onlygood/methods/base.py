@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import datetime
-import hashlib
 import time
 import warnings
 from abc import ABC, abstractmethod
@@ -22,12 +21,13 @@ from onlygood.calibration.conformal import check_rates
 from onlygood.errors import DataWarning, NotFittedError, ParameterError, require
 from onlygood.features import FeatureGraph, GraphSpec
 from onlygood.images import ImageSource, as_sources, find_good_images
+from onlygood.images.fingerprint import pixel_hash
 from onlygood.images.preparing import resize
 from onlygood.images.sources import Images
 from onlygood.inspection import Inspection, Region
 from onlygood.methods.anomaly_map import IMAGE_SCORES, anomaly_map, at_size, find_regions, image_score
 from onlygood.modelfile import Parts, write_parts
-from onlygood.progress import Report, TerminalProgress, track
+from onlygood.progress import Report, Reporting, track
 
 Features = NDArray[np.float32]
 
@@ -329,33 +329,3 @@ class Detector(ABC):
     def _check_fitted(self) -> None:
         if not hasattr(self, "calibration_"):
             raise NotFittedError(f"This {type(self).__name__} is not fitted yet. Call fit(good_images) first.")
-
-
-class Reporting:
-    """The caller's progress function, or bars of our own."""
-
-    def __init__(self, progress: Report | None) -> None:
-        self._progress = progress
-        self._bars: TerminalProgress | None = None
-
-    def __enter__(self) -> Report:
-        if self._progress is not None:
-            return self._progress
-        self._bars = TerminalProgress()
-        return self._bars.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        if self._bars is not None:
-            self._bars.__exit__(*error)
-
-
-def pixel_hash(image: NDArray[np.uint8]) -> str:
-    """First 16 digits of the SHA-256 of an image's pixels and shape."""
-    digest = hashlib.sha256(str(image.shape).encode())
-    digest.update(np.ascontiguousarray(image).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def copies(hashes: Sequence[str]) -> NDArray[np.int64]:
-    """Group number of each image by its pixels: exact copies share one."""
-    return np.unique(np.asarray(hashes), return_inverse=True)[1].astype(np.int64)

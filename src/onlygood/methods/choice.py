@@ -19,8 +19,8 @@ from onlygood.methods.anomaly_map import image_score
 from onlygood.progress import Report, track
 
 if TYPE_CHECKING:
-    from onlygood.methods.bank import LeftOut
     from onlygood.methods.ldknn import LDKNN
+    from onlygood.methods.leaving_out import LeftOut
 
 #: Good images that get synthetic defects, and defects made in each.
 MOST_IMAGES = 32

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from onlygood.calibration import Calibration
 from onlygood.errors import require
 from onlygood.images import ImageSource
+from onlygood.images.fingerprint import copies
 from onlygood.memory.gaussian import fit_gaussian, mahalanobis
-from onlygood.methods.base import Detector, Features, copies
+from onlygood.methods.base import Detector, Features
 from onlygood.modelfile import Parts
 from onlygood.progress import Report, track
 

@@ -12,7 +12,8 @@ from onlygood.errors import ParameterError
 from onlygood.images import ImageSource
 from onlygood.memory.density import NeighbourTable, mean_distance, neighbours_without_self, without_rows
 from onlygood.memory.scores import ldknn_score
-from onlygood.methods.bank import BankDetector, LeftOut, check_neighbours
+from onlygood.methods.bank import BankDetector, check_neighbours
+from onlygood.methods.leaving_out import LeftOut
 from onlygood.progress import Report
 
 Array = NDArray[np.float32]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from onlygood.errors import ParameterError
 from onlygood.memory.density import neighbours_without_self
 from onlygood.memory.scores import ldof_score, lof_density, lof_score, pairwise_distances
-from onlygood.methods.bank import LeftOut, NeighbourDetector, without_gaps
+from onlygood.methods.bank import NeighbourDetector, without_gaps
+from onlygood.methods.leaving_out import LeftOut
 from onlygood.progress import Report
 
 Array = NDArray[np.float32]
