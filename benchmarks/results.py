@@ -38,6 +38,7 @@ ROWS: dict[str, tuple[Callable[[int, Path], Detector], tuple[int, ...]]] = {
     "1-NN, 1 % coreset": (lambda s, c: onlygood.KNN(coreset=0.01, seed=s), SEEDED),
     "LDKNN, paper (K=5, alpha=1, maximum)": (lambda s, c: onlygood.LDKNN.from_preset("paper", seed=s), (0,)),
     "LDKNN = REB as it comes": (lambda s, c: onlygood.REB(seed=s), (0,)),
+    "REB, K and alpha by synthetic defects": (lambda s, c: onlygood.REB(k="auto", alpha="auto", seed=s), SEEDED),
     "REB, fine-tuned (quick)": (lambda s, c: onlygood.REB(fine_tune="quick", checkpoint=c, seed=s), SEEDED),
     "DefectMaker (quick) + 1-NN": (
         lambda s, c: onlygood.REB(fine_tune="quick", alpha=0.0, checkpoint=c, seed=s),
