@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from onlygood.methods.ldknn import LDKNN
     from onlygood.methods.leaving_out import LeftOut
 
+#: Value of a parameter that is to be chosen.
+AUTO = "auto"
+#: What `auto` chooses from, the default first.
+K_CHOICES = (9, 5, 20)
+ALPHA_CHOICES = (0.5, 0.0, 0.25, 1.0)
 #: Good images that get synthetic defects, and defects made in each.
 MOST_IMAGES = 32
 DEFECTS_EACH = 3
@@ -74,8 +79,6 @@ def choose_density(
         left_out: Neighbours and groups of the training patches.
         report: Progress.
     """
-    from onlygood.methods.ldknn import ALPHA_CHOICES, AUTO, K_CHOICES
-
     ks = K_CHOICES if detector.k == AUTO else (detector.k_,)
     alphas = ALPHA_CHOICES if detector.alpha == AUTO else (detector.alpha_,)
     if len(np.unique(left_out.groups)) < 2:

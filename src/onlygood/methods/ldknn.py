@@ -13,15 +13,11 @@ from onlygood.images import ImageSource
 from onlygood.memory.density import NeighbourTable, mean_distance, neighbours_without_self, without_rows
 from onlygood.memory.scores import ldknn_score
 from onlygood.methods.bank import BankDetector, check_neighbours
+from onlygood.methods.choice import ALPHA_CHOICES, AUTO, K_CHOICES, choose_density
 from onlygood.methods.leaving_out import LeftOut
 from onlygood.progress import Report
 
 Array = NDArray[np.float32]
-
-AUTO = "auto"
-#: What `auto` chooses from, the default first.
-K_CHOICES = (9, 5, 20)
-ALPHA_CHOICES = (0.5, 0.0, 0.25, 1.0)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -97,8 +93,6 @@ class LDKNN(BankDetector):
         else:
             self._neighbours = neighbours_without_self(left_out.full, left_out.index, self._table_k, report)
         if AUTO in (self.k, self.alpha) and hasattr(self, "_sources"):
-            from onlygood.methods.choice import choose_density
-
             self.k_, self.alpha_ = choose_density(self, self._sources, left_out, report)
         return {"density": self._mean_distance(self._neighbours)}
 
