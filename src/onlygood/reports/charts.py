@@ -66,7 +66,7 @@ def score_lanes(lanes: Sequence[Lane], review: float | None, ng: float | None) -
             at, anchor, shift = x(value), *(("end", -6) if x(value) > 420 else ("start", 6))
             style = word.lower()
             out.append(f'<line class="cut {style}" x1="{at:.1f}" x2="{at:.1f}" y1="{height - 11}" y2="{bottom}"/>')
-            out.append(_text(at + shift, height, f"{word} from {value:.4g}", f"cut-name {style}", anchor))
+            out.append(_text(at + shift, height, f"{word} above {value:.4g}", f"cut-name {style}", anchor))
     # After the lines, so that the letters stand clear of them.
     for number, lane in enumerate(lanes):
         name = f"{lane.name} ({lane.scores.size})"

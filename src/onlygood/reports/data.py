@@ -41,9 +41,9 @@ class ReportData:
         title: Heading, such as the name of the part.
         items: The inspected images.
         evaluation: The figures, if the images are labelled.
-        review_threshold: Image score from which the verdict is REVIEW.
-        ng_threshold: Image score from which the verdict is NG.
-        pixel_threshold: Map score from which a place is drawn; without it no overlay is.
+        review_threshold: Image score above which the verdict is REVIEW.
+        ng_threshold: Image score above which the verdict is NG.
+        pixel_threshold: Map score above which a place is drawn; without it no overlay is.
         map_top: Map score that gets the last colour; chosen from the maps shown if None.
         calibration_scores: Leave-one-image-out scores of the training images.
         n_training: Good images the detector was fitted on; the number of calibration scores if None.

@@ -209,8 +209,8 @@ def _operating_points(result: Evaluation | None) -> list[OperatingPoint]:
 
 def _details(data: ReportData) -> list[tuple[str, list[tuple[str, str]]]]:
     thresholds = {
-        "REVIEW from score": data.review_threshold,
-        "NG from score": data.ng_threshold,
+        "REVIEW above score": data.review_threshold,
+        "NG above score": data.ng_threshold,
         "drawn from map score": data.pixel_threshold,
         "promised false-reject rate": data.target_false_reject,
     }
