@@ -7,7 +7,6 @@ import http.client
 import importlib.util
 import os
 import shutil
-import tempfile
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from onlygood.errors import WeightsError, require
 from onlygood.features.backbones import BackboneSpec
+from onlygood.files import replacing
 
 if TYPE_CHECKING:
     from onlygood.features.architectures import Backbone
@@ -82,25 +82,26 @@ def fetch(spec: BackboneSpec) -> Path:
     target = cache_folder() / spec.filename
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=target.parent, suffix=".part")
+        with replacing(target) as partial:
+            _download(spec, partial)
     except OSError as error:
         raise WeightsError(
             f"The weights of {spec.name} cannot be kept in {target.parent}: {error}. "
             "Name another folder in the environment variable ONLYGOOD_CACHE."
         ) from error
+    return target
+
+
+def _download(spec: BackboneSpec, partial: Path) -> None:
     try:
-        with os.fdopen(handle, "wb") as out, urllib.request.urlopen(spec.url, timeout=20) as answer:
+        with partial.open("wb") as out, urllib.request.urlopen(spec.url, timeout=20) as answer:
             shutil.copyfileobj(answer, out)
             expected = answer.headers.get("Content-Length")
             if expected is not None and out.tell() != int(expected):
                 raise OSError(f"{spec.url} broke off after {out.tell()} of {expected} bytes")
-        _checked(Path(partial), spec, spec.url)
-        Path(partial).replace(target)
     except (http.client.HTTPException, OSError) as error:  # URLError is an OSError
         raise WeightsError(_how_to_get(spec, f"the hub cannot be reached ({error})")) from error
-    finally:
-        Path(partial).unlink(missing_ok=True)
-    return target
+    _checked(partial, spec, spec.url)
 
 
 def load_network(spec: BackboneSpec, weights: Weights) -> Backbone:
