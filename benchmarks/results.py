@@ -26,6 +26,7 @@ from onlygood.evaluation.testset import run_test
 from onlygood.images import find_good_images, find_labelled_images
 from onlygood.images.elpv import load_elpv
 from onlygood.images.layouts import Sample
+from onlygood.images.sources import spread
 from onlygood.methods import Detector
 from onlygood.progress import TerminalProgress
 
@@ -60,7 +61,7 @@ def data_sets(folder: Path, train: int) -> dict[str, tuple[list[Path], list[Samp
     for cells in ("mono", "poly"):
         split = load_elpv(cells)
         sets[f"elpv_{cells}"] = (split.train, split.test)
-    return {name: (_spread(good, train), test) for name, (good, test) in sets.items()}
+    return {name: ([good[i] for i in spread(len(good), train)], test) for name, (good, test) in sets.items()}
 
 
 def run(detector: Detector, good: list[Path], test: list[Sample]) -> dict[str, Any]:
@@ -127,12 +128,6 @@ def _cell(records: list[dict[str, Any]], column: str) -> str:
         return f"{100 * mean(values):.1f} %"
     spread = f" ± {stdev(values):.3f}" if len(values) > 1 and column == "image_auroc" else ""
     return f"{mean(values):.3f}{spread}"
-
-
-def _spread(paths: list[Path], most: int) -> list[Path]:
-    if len(paths) <= most:
-        return paths
-    return [paths[i] for i in np.linspace(0, len(paths) - 1, most).round().astype(int)]
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ give at most 2a for a related form that rescores each new image n times.)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -129,17 +130,17 @@ class Calibration:
         # one rank above NG at least: a part as odd as the oddest good one deserves a look
         return max(self.review, self._ng_level + 1 / (self.units + 1)) if len(self.scores) else 1.0
 
-    @property
+    @cached_property
     def ng_threshold(self) -> float:
         """Images that score above are NG; infinite without calibration scores."""
         return self._threshold(self.scores, self._ng_level)
 
-    @property
+    @cached_property
     def review_threshold(self) -> float:
         """Images that score above are at least REVIEW; minus infinity without calibration scores."""
         return self._threshold(self.scores, self._review_level) if len(self.scores) else -np.inf
 
-    @property
+    @cached_property
     def pixel_threshold(self) -> float:
         """Map values above mark a region: set so that at most `review` of good images show one."""
         return self._threshold(self.peaks, self._review_level) if len(self.peaks) else np.inf

@@ -49,6 +49,7 @@ def synthesize(
     from onlygood.errors import require
     from onlygood.files import replacing
     from onlygood.images import find_good_images, read_image, resize
+    from onlygood.images.sources import spread
     from onlygood.progress import TerminalProgress, track
 
     require("scipy", "fit", "Making synthetic defects")
@@ -59,7 +60,7 @@ def synthesize(
         raise ParameterError(f"Unknown saliency {saliency!r}. Known are: {', '.join(modes)}")
     chosen = _kinds(kinds)
     paths = find_good_images(folder)
-    places = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MOST_IMAGES)).round().astype(int))
+    places = spread(len(paths), MOST_IMAGES)
     paths = [paths[place] for place in places]
     folders = _fresh_folders(output)
     with TerminalProgress() as progress:

@@ -87,3 +87,8 @@ def paths_of(sources: Sequence[ImageSource]) -> list[Path] | None:
     """The files behind the sources, beside which saliency maps may lie; None if any is not a file."""
     paths = [source.content for source in sources if isinstance(source.content, Path)]
     return paths if len(paths) == len(sources) else None
+
+
+def spread(total: int, most: int) -> list[int]:
+    """Places of at most `most` of `total` images, spread evenly from the first to the last."""
+    return [int(place) for place in np.unique(np.linspace(0, total - 1, min(total, most)).round().astype(int))]

@@ -71,7 +71,6 @@ class BankDetector(Detector):
     # fitting
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
-        self._check_bank_parameters()
         self.graph_ = self._make_graph(sources, report)
         full = MemoryBank.from_stream(self._features_of(sources, report), len(sources))
         self._learn(full, report)
@@ -183,7 +182,8 @@ class BankDetector(Detector):
         else:
             self.index_ = GraphIndex.from_bytes(np.frombuffer(graph, np.uint8), self.bank_.vectors)
 
-    def _check_bank_parameters(self) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         if not 0 < self.coreset <= 1:
             raise ParameterError(f"coreset={self.coreset}: the share of vectors kept is above 0, at most 1.")
         if self.aggregator == "pooled":

@@ -281,18 +281,13 @@ class Detector(ABC):
             threads=self.threads,
         )
 
-    def _read(self, sources: Sequence[ImageSource], report: Report, stage: str) -> Iterator[NDArray[np.uint8]]:
-        """Training images at the input size, one by one; their pixel hashes are recorded on the way."""
-        for source in track(sources, stage, len(sources), report):
+    def _features_of(self, sources: Sequence[ImageSource], report: Report) -> Iterator[Features]:
+        """Patch features `(n, h, w, D)` of training images, in small batches; pixel hashes are recorded on the way."""
+        batch: list[NDArray[np.uint8]] = []
+        for source in track(sources, "features", len(sources), report):
             image = source.read()
             self.training_.hashes.append(pixel_hash(image))
-            yield resize(image, self.size, source.name)
-
-    def _features_of(self, sources: Sequence[ImageSource], report: Report) -> Iterator[Features]:
-        """Patch features `(n, h, w, D)` of training images, in small batches."""
-        batch: list[NDArray[np.uint8]] = []
-        for image in self._read(sources, report, "features"):
-            batch.append(image)
+            batch.append(resize(image, self.size, source.name))
             if len(batch) == 8:
                 yield self.graph_(np.stack(batch))
                 batch = []

@@ -13,7 +13,7 @@ from onlygood.errors import require
 from onlygood.evaluation.metrics import auroc
 from onlygood.images import ImageSource
 from onlygood.images.preparing import resize
-from onlygood.images.sources import paths_of
+from onlygood.images.sources import paths_of, spread
 from onlygood.memory.density import NeighbourTable
 from onlygood.methods.anomaly_map import image_score
 from onlygood.progress import Report, track
@@ -52,8 +52,7 @@ def synthetic_defects(sources: Sequence[ImageSource], size: int, seed: int) -> l
     require("scipy", "fit", "Choosing with synthetic defects")
     from onlygood.synthesis import KINDS, DefectMaker
 
-    count = min(len(sources), MOST_IMAGES)
-    chosen = np.unique(np.linspace(0, len(sources) - 1, count).round().astype(int))
+    chosen = spread(len(sources), MOST_IMAGES)
     images = [resize(sources[i].read(), size, sources[i].name) for i in chosen]
     paths = paths_of([sources[i] for i in chosen])
     maker = DefectMaker(images, paths=paths, seed=seed)
@@ -61,7 +60,7 @@ def synthetic_defects(sources: Sequence[ImageSource], size: int, seed: int) -> l
     made = []
     for place, source in enumerate(chosen):
         for kind in rng.choice(KINDS, size=DEFECTS_EACH, replace=False):
-            made.append(Defective(maker.make(str(kind), rng, place).image, int(source)))
+            made.append(Defective(maker.make(str(kind), rng, place).image, source))
     return made
 
 

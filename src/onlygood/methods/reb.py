@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from onlygood.errors import ParameterError
+from onlygood.errors import ParameterError, require
 from onlygood.images import ImageSource
 from onlygood.images.preparing import resize
 from onlygood.images.sources import paths_of
-from onlygood.methods.base import Detector
 from onlygood.methods.ldknn import LDKNN
 from onlygood.progress import Report, track
 
@@ -72,8 +71,6 @@ class REB(LDKNN):
     def _make_graph(self, sources: list[ImageSource], report: Report) -> FeatureGraph:
         if self._tuning == "none":
             return self._feature_graph()
-        from onlygood.errors import require
-
         require("torch", "fit", "Fine-tuning")
         from onlygood.features.backbones import find_backbone
         from onlygood.features.export import export_network
@@ -109,7 +106,3 @@ class REB(LDKNN):
             fine_tuned=label,
             threads=self.threads,
         )
-
-    def _keep_choices(self, fitted: Detector) -> None:
-        super()._keep_choices(fitted)
-        self._tuning = "none"  # adding images takes the fitted graph as it is

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from onlygood.errors import DataError, ParameterError
+from onlygood.images.sources import spread
 from onlygood.synthesis.arrays import ImageArray, MaskArray, check_image
 from onlygood.synthesis.foreground import estimate_foreground
 
@@ -94,7 +95,7 @@ class Saliency:
 
     def _ask_jury(self, automatic: bool) -> None:
         count = len(self._images)
-        chosen = np.unique(np.linspace(0, count - 1, min(count, JURY)).round().astype(int))
+        chosen = spread(count, JURY)
         jury = [estimate_foreground(self._images[i]) for i in chosen]
         accepted = [f for f in jury if f.is_object]
         self.votes = len(accepted) / len(jury)
