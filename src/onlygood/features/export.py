@@ -15,6 +15,7 @@ from onlygood.errors import ParameterError, require
 from onlygood.features.aggregation import build_aggregator
 from onlygood.features.architectures import Backbone
 from onlygood.features.backbones import BackboneSpec, find_backbone
+from onlygood.features.folding import fold
 from onlygood.features.graph import FeatureGraph, GraphSpec
 from onlygood.features.weights import Weights, load_network, resolve
 
@@ -113,4 +114,4 @@ def export_network(
     # of a file that was brought along only its owner knows the licence
     license = spec.license if weights.id == spec.id else ""
     graph_spec = GraphSpec(weights.id, weights.sha256, license, layers, aggregator, size, (h, w), dim, fine_tuned)
-    return FeatureGraph(buffer.getvalue(), graph_spec, threads)
+    return FeatureGraph(fold(buffer.getvalue()), graph_spec, threads)

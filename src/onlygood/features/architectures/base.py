@@ -54,7 +54,8 @@ class SamePad(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pad `(n, c, h, w)` with zeros."""
         pads: list[int] = []
-        for side in (x.shape[3], x.shape[2]):
+        # plain numbers: the exporter would write the arithmetic of a traced shape into the graph
+        for side in (int(x.shape[3]), int(x.shape[2])):
             out = -(-side // self.stride)
             total = max((out - 1) * self.stride + self.kernel - side, 0)
             pads += [total // 2, total - total // 2]
