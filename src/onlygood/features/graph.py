@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onlygood.errors import ModelFileError
+from onlygood.errors import DataWarning, OnlyGoodError
+from onlygood.features.engines import DEFAULT, Engine, make_engine
 from onlygood.images.preparing import resize
 from onlygood.images.sources import ImageSource
 
@@ -31,6 +33,8 @@ class GraphSpec:
         grid: Patches `(h, w)` of one image.
         dim: Length of a patch feature.
         fine_tuned: What the backbone was fine-tuned with, empty if it was not.
+        precision: `float32`, or `int8` for a graph that was quantised before the bank was made.
+        engine: What ran it when fitting.
     """
 
     backbone: str
@@ -42,6 +46,8 @@ class GraphSpec:
     grid: tuple[int, int]
     dim: int
     fine_tuned: str = ""
+    precision: str = "float32"
+    engine: str = DEFAULT
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -54,7 +60,7 @@ class GraphSpec:
 
 
 class FeatureGraph:
-    """An ONNX graph from uint8 images to patch features, run by ONNX Runtime.
+    """An ONNX graph from uint8 images to patch features, and the engine that runs it.
 
     Input normalisation, the truncated backbone and the aggregation are all inside the graph. Calling is
     safe from several threads.
@@ -63,34 +69,51 @@ class FeatureGraph:
         onnx: The serialised graph; input `images` uint8 `(n, size, size, 3)`, output `patches`.
         spec: What it is.
         threads: Threads of one call; None for all cores.
+        engine: `onnxruntime` or `openvino`. None takes the one of the specification on this device, and ONNX Runtime
+            on the CPU where that cannot be had.
+        device: `cpu` or `cuda`.
     """
 
-    def __init__(self, onnx: bytes, spec: GraphSpec, threads: int | None = None) -> None:
+    def __init__(
+        self, onnx: bytes, spec: GraphSpec, threads: int | None = None, engine: str | None = None, device: str = "cpu"
+    ) -> None:
         self.onnx = onnx
         self.spec = spec
         self.threads = threads
-        self._session: Any = None
+        self.device = device
+        self._name = engine
+        self._engine: Engine | None = None
         self._lock = threading.Lock()
 
     def __call__(self, images: NDArray[np.uint8]) -> Features:
         """Patch features `(n, h, w, dim)` of uint8 images `(n, size, size, 3)`."""
-        return np.asarray(self.session.run(None, {"images": images})[0], np.float32)
+        return self.engine.run(images)
 
     @property
-    def session(self) -> Any:
-        """The ONNX Runtime session, made at first use."""
-        with self._lock:
-            if self._session is None:
-                import onnxruntime
+    def engine(self) -> Engine:
+        """The engine, made at first use.
 
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = self.threads or 0
-                options.log_severity_level = 3
+        Raises:
+            MissingDependencyError: The one that was named, or its device, cannot be had.
+            ModelFileError: The graph is damaged.
+        """
+        with self._lock:
+            if self._engine is None:
+                name = self._name or self.spec.engine
                 try:
-                    self._session = onnxruntime.InferenceSession(self.onnx, options, providers=["CPUExecutionProvider"])
-                except Exception as error:  # the runtime has no common base class for its errors
-                    raise ModelFileError(f"The feature graph cannot be loaded: {error}") from error
-        return self._session
+                    self._engine = make_engine(name, self.onnx, self.threads, self.device)
+                except OnlyGoodError:
+                    if self._name is not None:
+                        raise
+                    self._engine = make_engine(DEFAULT, self.onnx, self.threads)
+                if self.spec.precision == "int8" and self._engine.name != self.spec.engine:
+                    warnings.warn(
+                        f"This int8 graph was fitted with {self.spec.engine} and runs with {self._engine.name}, which "
+                        f"rounds otherwise: scores differ by a few percent. Use {self.spec.engine}, or fit anew.",
+                        DataWarning,
+                        stacklevel=3,
+                    )
+        return self._engine
 
     def features(self, source: ImageSource) -> tuple[Features, tuple[int, int]]:
         """Patch features `(h, w, dim)` of one image, and its original `(width, height)`."""
