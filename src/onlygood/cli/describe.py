@@ -58,6 +58,8 @@ def detail_rows(manifest: dict[str, Any], path: Path) -> list[tuple[str, str]]:
         ("weights licence", features["weights_license"] or "not known"),
         ("fine-tuned", features["fine_tuned"] or "no"),
         ("layers", ", ".join(features["layers"])),
+        ("precision", features.get("precision", "float32")),
+        ("engine", features.get("engine", "onnxruntime")),
         ("parameters", ", ".join(f"{name}={_text(value)}" for name, value in manifest["parameters"].items())),
         ("file size", file_size(path)),
     ]

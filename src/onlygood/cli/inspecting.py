@@ -50,6 +50,10 @@ def inspect(
     false_reject: Annotated[
         float | None, typer.Option(help="Another false-reject rate than the one the model was fitted with.")
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="onnxruntime or openvino; by default the one it was fitted with.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the feature graph; by default as fitted.")] = None,
     config: ConfigOption = None,
 ) -> None:
     """Say OK, REVIEW or NG of each image, and where.
@@ -69,7 +73,7 @@ def inspect(
         raise typer.BadParameter("Choose one of --json and --csv.")
     if original_size and maps is None:
         raise typer.BadParameter("--original-size says in which size --maps DIR writes the maps; give both.")
-    detector = load(model)
+    detector = load(model, engine=engine, threads=threads)
     if false_reject is not None:
         detector.calibration_ = detector.calibration_.at(false_reject)
     tasks, problems = _expand(images)

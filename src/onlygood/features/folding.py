@@ -79,7 +79,7 @@ def _fold_padding(graph: Any, constants: dict[str, Any]) -> None:
 
 
 def _image_pads(node: Any, constants: dict[str, Any]) -> list[int] | None:
-    """Rows and columns `[top, left, bottom, right]` of zeros that a node adds to `(n, c, h, w)`; None if it does else."""
+    """`[top, left, bottom, right]`: rows and columns of zeros that a node adds; None if it does anything else."""
     if attribute(node, "mode", b"constant") != b"constant" or len(node.input) > 3 or node.input[1] not in constants:
         return None
     filler = constants.get(node.input[2]) if len(node.input) == 3 and node.input[2] else np.zeros(1)

@@ -71,7 +71,7 @@ class BankDetector(Detector):
     # fitting
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
-        self.graph_ = self._make_graph(sources, report)
+        self.graph_ = self._ready(self._make_graph(sources, report), sources, report)
         full = MemoryBank.from_stream(self._features_of(sources, report), len(sources))
         self._learn(full, report)
         return {}

@@ -20,16 +20,20 @@ from onlygood.calibration import Calibration
 from onlygood.calibration.conformal import check_rates
 from onlygood.errors import DataWarning, NotFittedError, ParameterError, require
 from onlygood.features import FeatureGraph, GraphSpec
+from onlygood.features.engines import AUTO, DEFAULT, check_engine, fastest, time_engines
 from onlygood.images import ImageSource, as_sources, find_good_images
 from onlygood.images.fingerprint import pixel_hash
 from onlygood.images.preparing import resize
-from onlygood.images.sources import Images
+from onlygood.images.sources import Images, spread
 from onlygood.inspection import Inspection, Region
 from onlygood.methods.anomaly_map import IMAGE_SCORES, anomaly_map, at_size, find_regions, image_score
 from onlygood.modelfile import Parts, write_parts
 from onlygood.progress import Report, Reporting, track
 
 Features = NDArray[np.float32]
+
+#: Training images on which engines are timed, at most.
+TIMED_IMAGES = 15
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,10 @@ class Detector(ABC):
         groups: `auto` finds near-duplicate training images and leaves them out together when
             calibrating; `none` leaves out one image at a time.
         threads: Threads of the feature graph; None for all cores.
+        engine: What runs the feature graph: `onnxruntime`, `openvino`, or `auto`: the faster of those installed, by a
+            short timing on training images.
+        device: `cpu` or `cuda` (ONNX Runtime).
+        precision: `float32` or `int8`: the backbone is quantised with training images before the bank is made.
         seed: Seeds everything random.
     """
 
@@ -84,6 +92,9 @@ class Detector(ABC):
     review: float = 0.05
     groups: str = "auto"
     threads: int | None = None
+    engine: str = DEFAULT
+    device: str = "cpu"
+    precision: str = "float32"
     seed: int = 0
 
     method: ClassVar[str] = ""
@@ -166,6 +177,7 @@ class Detector(ABC):
             notes = fitted._fit(sources, report)
         done = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         seconds = round(time.perf_counter() - started, 3)
+        notes = {**fitted.training_.notes, **notes}
         fitted.training_ = replace(fitted.training_, seconds=seconds, date=done, notes=notes)
         fitted._warn_of_data()
         self.__dict__.update(fitted.__dict__)
@@ -231,12 +243,18 @@ class Detector(ABC):
         write_parts(path, Parts(manifest, self._tensors(), {"features.onnx": self.graph_.onnx, **self._blobs()}))
 
     @classmethod
-    def _from_parts(cls, parts: Parts) -> Self:
+    def _from_parts(
+        cls, parts: Parts, engine: str | None = None, device: str | None = None, threads: int | None = None
+    ) -> Self:
         manifest = parts.manifest
         known = set(cls.parameter_names())
         detector = cls(**{k: v for k, v in manifest["parameters"].items() if k in known})
         spec = GraphSpec.from_dict(manifest["features"])
-        detector.graph_ = FeatureGraph(parts.blobs["features.onnx"], spec, detector.threads)
+        detector.threads = threads or detector.threads
+        engine = engine or (DEFAULT if device else None)  # what is named must be had; what is recorded may be replaced
+        detector.graph_ = FeatureGraph(
+            parts.blobs["features.onnx"], spec, detector.threads, engine, device or detector.device
+        )
         detector.calibration_ = Calibration.from_dict(manifest["calibration"])
         detector.training_ = Training(**manifest["training"])
         detector._restore(parts)
@@ -281,6 +299,26 @@ class Detector(ABC):
             threads=self.threads,
         )
 
+    def _ready(self, graph: FeatureGraph, sources: Sequence[ImageSource], report: Report) -> FeatureGraph:
+        """The exported graph in the precision asked for, on the engine asked for; notes are recorded on the way."""
+        engine, notes = self.engine, self.training_.notes
+        if self.precision == "int8":
+            from onlygood.features.quantize import CALIBRATION_IMAGES, quantized
+
+            graph = quantized(graph, self._some(sources, CALIBRATION_IMAGES, "quantise", report))
+        if engine == AUTO:
+            engine = DEFAULT
+            if self.device == "cpu":
+                images = self._some(sources, TIMED_IMAGES, "choose engine", report)
+                notes["engine_ms"] = time_engines(graph.onnx, images, self.threads)
+                notes["engine"] = engine = fastest(notes["engine_ms"])
+        return FeatureGraph(graph.onnx, replace(graph.spec, engine=engine), self.threads, engine, self.device)
+
+    def _some(self, sources: Sequence[ImageSource], count: int, stage: str, report: Report) -> NDArray[np.uint8]:
+        """Training images uint8 `(n, size, size, 3)`, evenly spread over all, `count` at most."""
+        chosen = [sources[i] for i in spread(len(sources), count)]
+        return np.stack([resize(s.read(), self.size, s.name) for s in track(chosen, stage, len(chosen), report)])
+
     def _features_of(self, sources: Sequence[ImageSource], report: Report) -> Iterator[Features]:
         """Patch features `(n, h, w, D)` of training images, in small batches; pixel hashes are recorded on the way."""
         batch: list[NDArray[np.uint8]] = []
@@ -318,6 +356,9 @@ class Detector(ABC):
         check_rates(self.false_reject, self.review)
         if self.image_score not in IMAGE_SCORES:
             raise ParameterError(f"Unknown image_score {self.image_score!r}. Known are: {', '.join(IMAGE_SCORES)}")
+        check_engine(DEFAULT if self.engine == AUTO else self.engine, self.device, self.threads)
+        if self.precision not in ("float32", "int8"):
+            raise ParameterError(f"Unknown precision {self.precision!r}. Known are: float32, int8")
         if self.groups not in ("auto", "none"):
             raise ParameterError(f"Unknown groups {self.groups!r}. Known are: auto, none")
 

@@ -38,7 +38,7 @@ class GDE(Detector):
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         require("sklearn", "fit", "Fitting GDE")
-        self.graph_ = self._feature_graph("pooled")
+        self.graph_ = self._ready(self._feature_graph("pooled"), sources, report)
         vectors = np.concatenate([batch[:, 0, 0] for batch in self._features_of(sources, report)])
         self.mean_, self.precision_ = fit_gaussian(vectors)
         groups = copies(self.training_.hashes)

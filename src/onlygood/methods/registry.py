@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from onlygood.errors import ModelFileError, ParameterError
+from onlygood.features.engines import DEFAULT, check_engine
 from onlygood.methods.base import Detector
 from onlygood.methods.gde import GDE
 from onlygood.methods.knn import KNN, KthNN
@@ -33,15 +34,27 @@ def find_method(name: str) -> type[Detector]:
     return METHODS[name]
 
 
-def load(path: str | Path) -> Detector:
+def load(
+    path: str | Path, *, engine: str | None = None, device: str | None = None, threads: int | None = None
+) -> Detector:
     """Load a fitted detector of any method; torch is not needed.
+
+    Args:
+        path: The model file.
+        engine: `onnxruntime` or `openvino`; None for the one it was fitted with, and for ONNX Runtime on the CPU where
+            that one or its device cannot be had. Scores are the same within what docs/engines.md states.
+        device: `cpu` or `cuda`; None as it was fitted.
+        threads: Threads of the feature graph; None as it was fitted.
 
     Raises:
         ModelFileError: The file is missing, damaged, foreign or newer than this version.
+        ParameterError: Unknown engine or device, or no number of threads.
+        MissingDependencyError: The engine or the device named is not installed.
     """
+    check_engine(engine or DEFAULT, device or "cpu", threads)
     parts = read_parts(path)
     try:
-        return find_method(parts.manifest["method"])._from_parts(parts)
+        return find_method(parts.manifest["method"])._from_parts(parts, engine, device, threads)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"The model file {path} is damaged: its manifest does not fit its parts ({error}). Fit anew."
