@@ -89,7 +89,9 @@ def test_openvino_tells_nobody_and_brings_no_torch(graph: FeatureGraph, tmp_path
 @pytest.mark.parametrize("threads", [1, 2, None])
 def test_threads_are_those_asked_for(graph: FeatureGraph, threads: int | None) -> None:
     session = FeatureGraph(graph.onnx, graph.spec, threads).engine.session
-    assert session.get_session_options().intra_op_num_threads == (threads or 0)
+    options = session.get_session_options()
+    assert options.intra_op_num_threads == (threads or 0)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True])
