@@ -2,8 +2,9 @@
 
     python benchmarks/engines.py --data FOLDER_OF_SETS --into docs/engines.md
 
-FOLDER_OF_SETS holds data sets in the MVTec AD layout; ELPV comes from the package elpv-dataset. Times are of the feature
-graph alone, one image at a time; the engines run each image one after the other, so that a busy moment strikes all alike.
+FOLDER_OF_SETS holds data sets in the MVTec AD layout; ELPV comes from the package elpv-dataset. Times are of the
+feature graph alone, one image at a time; the engines run each image one after the other, so that a busy moment strikes
+all alike.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results import data_sets
 
 import onlygood
 from onlygood.errors import DataWarning
@@ -31,6 +31,7 @@ from onlygood.images import as_sources, resize
 from onlygood.images.layouts import Sample
 from onlygood.images.sources import spread
 from onlygood.progress import silent
+from results import data_sets
 
 MARKS = ("<!-- tables -->", "<!-- end of tables -->")
 PRECISIONS = ("float32", "int8")

@@ -52,6 +52,16 @@ def test_inspect_says_what_the_library_says(og, model: Path, part: Path) -> None
     assert verdicts["dent"] == "NG"
 
 
+def test_inspect_on_another_engine_and_number_of_threads(og, model: Path, part: Path) -> None:
+    expected = [one["score"] for one in json.loads(og("inspect", model, part / "test", "--json").out)]
+    done = og("inspect", model, part / "test", "--json", "--engine", "onnxruntime", "--threads", 1)
+    assert done.status == 1 and not done.err
+    assert [one["score"] for one in json.loads(done.out)] == pytest.approx(expected, rel=1e-4)
+    for words in (("--engine", "tensorrt"), ("--threads", 0)):
+        wrong = og("inspect", model, part / "test", *words)
+        assert wrong.status == 2 and str(words[1]) in wrong.err and not wrong.out
+
+
 def test_csv_holds_the_same(og, model: Path, part: Path) -> None:
     table = list(csv.DictReader(io.StringIO(og("inspect", model, part / "test", "--csv").out)))
     listed = json.loads(og("inspect", model, part / "test", "--json").out)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from onlygood.errors import require
 from onlygood.features.folding import attribute
 from onlygood.features.graph import FeatureGraph
 
@@ -47,7 +46,6 @@ def quantized(graph: FeatureGraph, images: NDArray[np.uint8]) -> FeatureGraph:
     Returns:
         A graph whose specification says `precision="int8"`. The same images give the same bytes.
     """
-    require("onnx", "fit", "Quantising to int8")
     model = onnx.load_from_string(graph.onnx)
     _name_nodes(model.graph)
     _pool_by_convolution(model)
