@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from onlygood.memory import MemoryBank
+from onlygood.memory.bank import halved
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -21,10 +22,15 @@ def clustered(rng: np.random.Generator, n: int, dim: int = 24, clusters: int = 3
     return np.maximum(points + rng.normal(size=(n, dim)) * 0.01, 0).astype(np.float32)
 
 
+def as_kept(vectors: np.ndarray) -> np.ndarray:
+    """float32, but rounded as a bank rounds them."""
+    return halved(vectors).astype(np.float32)
+
+
 def line(*positions: float) -> np.ndarray:
     return np.array(positions, np.float32)[:, None]
 
 
 def bank_of(vectors: np.ndarray, images: np.ndarray | None = None) -> MemoryBank:
     image_of = np.zeros(len(vectors)) if images is None else images
-    return MemoryBank(np.asarray(vectors, np.float32), np.asarray(image_of, np.int32))
+    return MemoryBank(halved(vectors), np.asarray(image_of, np.int32))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from onlygood.memory import MemoryBank
+from onlygood.memory.bank import halved
 
 
 def maps(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -13,9 +14,9 @@ def maps(rng: np.random.Generator, n: int) -> np.ndarray:
 def test_from_stream_keeps_order_and_image_numbers(rng: np.random.Generator) -> None:
     batches = [maps(rng, 4), maps(rng, 4), maps(rng, 1)]
     bank = MemoryBank.from_stream(iter(batches), n_images=9)
-    np.testing.assert_array_equal(bank.vectors, np.concatenate(batches).reshape(-1, 5))
+    np.testing.assert_array_equal(bank.vectors, halved(np.concatenate(batches).reshape(-1, 5)))
     np.testing.assert_array_equal(bank.image_of, np.repeat(np.arange(9), 6))
-    assert bank.vectors.dtype == np.float32 and bank.image_of.dtype == np.int32
+    assert bank.vectors.dtype == np.float16 and bank.image_of.dtype == np.int32
     assert len(bank) == 54 and bank.n_images == 9
 
 
@@ -40,7 +41,7 @@ def test_extended_numbers_new_images_behind_the_old(rng: np.random.Generator) ->
 
 def test_extending_an_empty_bank(rng: np.random.Generator) -> None:
     new = MemoryBank.from_stream([maps(rng, 2)], 2)
-    empty = MemoryBank(np.empty((0, 5), np.float32), np.empty(0, np.int32))
+    empty = MemoryBank(np.empty((0, 5), np.float16), np.empty(0, np.int32))
     np.testing.assert_array_equal(empty.extended(new).image_of, new.image_of)
 
 

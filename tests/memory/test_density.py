@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memory_references import bank_of, clustered, line, squared_distances
+from memory_references import as_kept, bank_of, clustered, line, squared_distances
 
 from onlygood.errors import ParameterError
 from onlygood.memory import ExactIndex, build_index, local_density
@@ -41,7 +41,7 @@ def test_a_duplicate_counts_as_a_neighbour_the_vector_itself_does_not(positions:
 @pytest.mark.parametrize("distance", ["sqeuclidean", "euclidean"])
 @pytest.mark.parametrize("kind", ["exact", "graph"])
 def test_against_brute_force(rng: np.random.Generator, k: int, distance: str, kind: str) -> None:
-    vectors = clustered(rng, 700)
+    vectors = as_kept(clustered(rng, 700))
     vectors[100:130] = vectors[100]
     bank = bank_of(vectors)
     density = local_density(bank, build_index(vectors, kind), k, distance=distance)
@@ -51,14 +51,14 @@ def test_against_brute_force(rng: np.random.Generator, k: int, distance: str, ki
 
 
 def test_more_than_one_block(rng: np.random.Generator) -> None:
-    vectors = rng.normal(size=(2100, 3)).astype(np.float32)
+    vectors = as_kept(rng.normal(size=(2100, 3)))
     density = local_density(bank_of(vectors), ExactIndex(vectors), 3)
     np.testing.assert_allclose(density, brute_force(vectors, 3, "sqeuclidean"), rtol=1e-3)
 
 
 @pytest.mark.parametrize("distance", ["sqeuclidean", "euclidean"])
 def test_counting_oneself_is_a_zero_among_the_k(rng: np.random.Generator, distance: str) -> None:
-    vectors = clustered(rng, 200)
+    vectors = as_kept(clustered(rng, 200))
     bank, index = bank_of(vectors), ExactIndex(vectors)
     with_self = local_density(bank, index, 5, distance=distance, self_in_k=True)
     np.testing.assert_allclose(with_self, local_density(bank, index, 4, distance=distance) * 0.8, rtol=1e-5)
@@ -81,7 +81,7 @@ def test_bad_parameters() -> None:
 
 @pytest.mark.parametrize("kind", ["exact", "graph"])
 def test_neighbours_of_other_images(rng: np.random.Generator, kind: str) -> None:
-    vectors = clustered(rng, 600)
+    vectors = as_kept(clustered(rng, 600))
     images = np.repeat(np.arange(20), 30)
     vectors[images == 3] = vectors[90]  # one image is all the same
     groups = np.arange(20) // 2  # twins count as one
@@ -97,7 +97,7 @@ def test_neighbours_of_other_images(rng: np.random.Generator, kind: str) -> None
 
 
 def test_neighbours_of_other_images_in_a_coreset(rng: np.random.Generator) -> None:
-    vectors, images = clustered(rng, 300), np.repeat(np.arange(10), 30)
+    vectors, images = as_kept(clustered(rng, 300)), np.repeat(np.arange(10), 30)
     bank = bank_of(vectors, images)
     core = bank.subset(np.arange(0, 300, 7))
     table = neighbours_in_other_groups(bank, ExactIndex(core.vectors), np.arange(10), 2, None, indexed=core)
@@ -114,7 +114,7 @@ def test_one_image_alone_has_no_neighbours_elsewhere() -> None:
 
 
 def test_without_rows_is_the_neighbour_list_of_the_smaller_bank(rng: np.random.Generator) -> None:
-    vectors, images = clustered(rng, 240), np.repeat(np.arange(8), 30)
+    vectors, images = as_kept(clustered(rng, 240)), np.repeat(np.arange(8), 30)
     bank = bank_of(vectors, images)
     table = neighbours_without_self(bank, ExactIndex(vectors), 60, None)
     rows = np.array([40, 41, 200, 100])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memory_references import bank_of, clustered, line, squared_distances
+from memory_references import as_kept, bank_of, clustered, line, squared_distances
 
 from onlygood.errors import ParameterError
 from onlygood.memory import ExactIndex, local_density
@@ -71,7 +71,7 @@ def test_unknown_forms_and_distances() -> None:
 
 @pytest.fixture
 def bank(rng: np.random.Generator) -> np.ndarray:
-    return clustered(rng, 400)
+    return as_kept(clustered(rng, 400))
 
 
 @pytest.fixture

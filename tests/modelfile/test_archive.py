@@ -14,7 +14,9 @@ from onlygood.modelfile import FORMAT_VERSION, Parts, read_manifest, read_parts,
 @pytest.fixture
 def parts():
     return Parts(
-        {"method": "knn", "version": "9"}, {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}, {"x.bin": b"abc"}
+        {"method": "knn", "version": "9"},
+        {"a": np.arange(6, dtype=np.float32).reshape(2, 3)},
+        {"x.bin": np.frombuffer(b"abc", np.uint8)},
     )
 
 
@@ -26,7 +28,8 @@ def file(parts, tmp_path):
 
 def test_round_trip(file, parts):
     again = read_parts(file)
-    assert np.array_equal(again.tensors["a"], parts.tensors["a"]) and again.blobs == parts.blobs
+    assert np.array_equal(again.tensors["a"], parts.tensors["a"])
+    assert again.blobs.keys() == {"x.bin"} and again.blobs["x.bin"].tobytes() == b"abc"
     assert again.manifest["method"] == "knn" and read_manifest(file)["format_version"] == FORMAT_VERSION
 
 
@@ -62,6 +65,26 @@ def test_a_newer_file_says_upgrade(file):
     rewritten(file, {**read_manifest(file), "format_version": FORMAT_VERSION + 1, "version": "99.0"})
     with pytest.raises(ModelFileError, match=r"99\.0.*[Uu]pgrade"):
         read_parts(file)
+
+
+def test_an_earlier_file_says_fit_anew(file):
+    rewritten(file, {**read_manifest(file), "format_version": FORMAT_VERSION - 1})
+    with pytest.raises(ModelFileError, match=r"earlier onlygood.*Fit anew"):
+        read_parts(file)
+
+
+def test_what_was_read_outlives_a_newer_file(file, parts):
+    again = read_parts(file)
+    write_parts(file, Parts(parts.manifest, {}, {"x.bin": np.frombuffer(b"xyz" * 100, np.uint8)}))
+    assert again.blobs["x.bin"].tobytes() == b"abc"
+
+
+def test_a_compressed_archive_is_refused(file, tmp_path):
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(tmp_path / "zip.og", "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(ModelFileError, match=r"zip\.og.*cannot be read"):
+        read_parts(tmp_path / "zip.og")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 not really"])

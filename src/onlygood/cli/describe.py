@@ -32,10 +32,10 @@ def summary_rows(manifest: dict[str, Any], path: Path) -> list[tuple[str, str]]:
     if duplicates:
         groups = f"{len(duplicates)} group{'s' if len(duplicates) > 1 else ''}"
         rows.append(("near duplicates", f"{sum(duplicates):,} images in {groups}; each group counts as one image"))
-    bank = manifest.get("tensors", {}).get("vectors")
+    bank = manifest.get("tensors", {}).get("image_of")
     if bank:
         search = "graph index" if "index.faiss" in manifest["parts"] else "exact search"
-        rows.append(("memory bank", f"{bank[0]:,} patch vectors of {bank[1]} numbers, {search}"))
+        rows.append(("memory bank", f"{bank[0]:,} patch vectors of {features['dim']} numbers, {search}"))
     rows.append(("input", f"{features['size']} x {features['size']} pixels"))
     rows += [(f"chosen {name}", _text(value)) for name, value in training["notes"].items()]
     rows += [

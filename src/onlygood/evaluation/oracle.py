@@ -58,6 +58,7 @@ def variable_k(
     Raises:
         ParameterError: The detector keeps a coreset only.
     """
+    from onlygood.memory.bank import halved
     from onlygood.memory.density import mean_distance, neighbours_in_other_groups, neighbours_without_self
     from onlygood.memory.scores import ldknn_score
     from onlygood.methods.anomaly_map import image_score
@@ -76,7 +77,7 @@ def variable_k(
     for source in track(sources, "variable K (oracle)", len(sources), report):
         features, _ = detector.graph_.features(source)
         h, w, dim = features.shape
-        squared, rows = detector.index_.search(features.reshape(-1, dim), 1)
+        squared, rows = detector.index_.search(halved(features.reshape(-1, dim)), 1)
         nearest: NDArray[np.int64] = rows[:, 0]
         for k in scores:
             alpha = detector.alpha_ if k else 0.0

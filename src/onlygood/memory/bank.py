@@ -8,7 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
+Vectors = NDArray[np.float16]
+
+#: Largest number that half precision holds.
+_MOST = float(np.finfo(np.float16).max)
+
+
+def halved(features: NDArray[np.floating]) -> Vectors:
+    """Features in half precision, as the bank keeps them and as queries are put to it.
+
+    It halves memory and model file. Both sides of every distance are rounded alike, so that a patch of the
+    bank is at distance 0 from itself. What half precision cannot hold is cut off at 65504.
+    """
+    if features.dtype == np.float16:
+        return features
+    return np.clip(features, -_MOST, _MOST).astype(np.float16)
 
 
 @dataclass(frozen=True)
@@ -16,7 +30,7 @@ class MemoryBank:
     """Patch features of good images.
 
     Attributes:
-        vectors: float32 `(N, D)`.
+        vectors: float16 `(N, D)`.
         image_of: int32 `(N,)`: number of the training image a vector came from.
     """
 
@@ -53,8 +67,8 @@ class MemoryBank:
             flat = batch.reshape(-1, batch.shape[-1])
             if vectors is None:
                 per_image = batch.shape[1] * batch.shape[2]
-                vectors = np.empty((n_images * per_image, batch.shape[-1]), np.float32)
-            vectors[row : row + len(flat)] = flat
+                vectors = np.empty((n_images * per_image, batch.shape[-1]), np.float16)
+            vectors[row : row + len(flat)] = halved(flat)
             row += len(flat)
         if vectors is None:
             raise ValueError("no features: the stream of images is empty")

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from onlygood.errors import ParameterError
 from onlygood.progress import Report, silent
 
-Vectors = NDArray[np.float32]
+Vectors = NDArray[np.floating]
+Floats = NDArray[np.float32]
 
 
 def greedy_coreset(
@@ -30,7 +31,7 @@ def greedy_coreset(
     with one matrix product per round.
 
     Args:
-        vectors: float32 `(N, D)`.
+        vectors: float32 or float16 `(N, D)`.
         count: Vectors to pick, 1 to N.
         seed: Seeds the projection and the start points.
         start: First pick; None for PatchCore's approximate start, in which ten random points, themselves
@@ -93,9 +94,7 @@ def coverage_radius(vectors: Vectors, picks: NDArray[np.integer]) -> float:
     return worst
 
 
-def _picks_of_one_round(
-    points: Vectors, norms: NDArray[np.float32], distances: NDArray[np.float32], wanted: int, size: int
-) -> list[int]:
+def _picks_of_one_round(points: Floats, norms: Floats, distances: Floats, wanted: int, size: int) -> list[int]:
     if len(points) > size:
         pool = np.argpartition(distances, len(points) - size)[len(points) - size :]
         pool.sort()  # ties go to the first row, as in the plain loop
@@ -117,12 +116,12 @@ def _picks_of_one_round(
 
 
 def _distances(
-    points: Vectors,
-    norms: NDArray[np.float32],
+    points: Floats,
+    norms: Floats,
     rows: list[int] | None,
-    centres: Vectors | None = None,
-    centre_norms: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
+    centres: Floats | None = None,
+    centre_norms: Floats | None = None,
+) -> Floats:
     """Euclidean distances `(c, n)` from centres (or from rows of the points themselves)."""
     if rows is not None:
         centres, centre_norms = points[rows], norms[rows]
@@ -135,7 +134,7 @@ def _distances(
     return np.sqrt(squared, out=squared)
 
 
-def _projected(vectors: Vectors, dim: int | None, rng: np.random.Generator) -> Vectors:
+def _projected(vectors: Vectors, dim: int | None, rng: np.random.Generator) -> Floats:
     """Moved to the origin, where the product form of distances keeps its digits, and projected."""
     width = vectors.shape[1]
     centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)

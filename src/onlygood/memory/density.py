@@ -19,14 +19,16 @@ class NeighbourTable:
 
     Attributes:
         squared: Squared distances float32 `(n, k)`, ascending; infinite where there is no further one.
-        rows: Their bank rows int64 `(n, k)`; -1 where there is none.
+        rows: Their bank rows `(n, k)`, int32 to save memory or int64; -1 where there is none.
     """
 
     squared: NDArray[np.float32]
-    rows: NDArray[np.int64]
+    rows: NDArray[np.integer]
 
     def first(self, k: int) -> NeighbourTable:
         """The nearest `k` of each."""
+        if k == self.rows.shape[1]:
+            return self
         return NeighbourTable(self.squared[:, :k].copy(), self.rows[:, :k].copy())
 
     def part(self, which: slice) -> NeighbourTable:
@@ -37,11 +39,11 @@ class NeighbourTable:
 def neighbours_without_self(bank: MemoryBank, index: NeighbourIndex, k: int, report: Report | None) -> NeighbourTable:
     """The `k` nearest *other* bank vectors of each bank vector, self excluded by row number."""
     squared = np.full((len(bank), k), np.inf, np.float32)
-    rows = np.full((len(bank), k), -1, np.int64)
+    rows = np.full((len(bank), k), -1, np.int32)
     for part in track(_blocks(len(bank)), "density", -(-len(bank) // 2048), report):
         own = np.arange(part.start, min(part.stop, len(bank)))
-        d, r = index.search(bank.vectors[part], k + 1)
-        d, r = _dropped(d, r, r == own[:, None])
+        found = index.search(bank.vectors[part], k + 1)
+        d, r = _dropped(*found, found[1] == own[:, None])
         squared[part], rows[part] = d[:, :k], r[:, :k]
     return NeighbourTable(squared, rows)
 
@@ -67,7 +69,7 @@ def neighbours_in_other_groups(
     indexed = bank if indexed is None else indexed
     own, theirs = groups[bank.image_of], groups[indexed.image_of]
     squared = np.full((len(bank), k), np.inf, np.float32)
-    rows = np.full((len(bank), k), -1, np.int64)
+    rows = np.full((len(bank), k), -1, np.int32)
     present = np.unique(own)
     for group in track(present, "leave one out", len(present), report):
         of_group = np.flatnonzero(own == group)
@@ -127,7 +129,7 @@ def local_density(
     return (density * np.float32(real / k)).astype(np.float32)
 
 
-def without_rows(table: NeighbourTable, rows: NDArray[np.int64], excluded: NDArray[np.bool_]) -> NeighbourTable:
+def without_rows(table: NeighbourTable, rows: NDArray[np.integer], excluded: NDArray[np.bool_]) -> NeighbourTable:
     """The neighbour lists of some rows with the excluded bank rows taken out.
 
     Args:
@@ -140,8 +142,8 @@ def without_rows(table: NeighbourTable, rows: NDArray[np.int64], excluded: NDArr
 
 
 def _dropped(
-    squared: NDArray[np.float32], rows: NDArray[np.int64], drop: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    squared: NDArray[np.float32], rows: NDArray[np.integer], drop: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
     """Lists with the marked entries moved out, the rest in order, the end filled with infinity and -1."""
     order = np.argsort(drop, axis=1, kind="stable")
     squared = np.take_along_axis(np.where(drop, np.float32(np.inf), squared), order, 1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onlygood.errors import ModelFileError, ParameterError
+from onlygood.memory.bank import halved
 from onlygood.memory.index import ExactIndex, NeighbourIndex, Neighbours, Vectors, check_k
 
 #: From this many vectors on the graph answers sooner than the full scan.
@@ -22,7 +26,7 @@ LINKS, BUILD_BEAM, SEARCH_BEAM = 24, 100, 64
 
 
 class GraphIndex:
-    """HNSW graph over the bank (Malkov and Yashunin 2018), by faiss.
+    """HNSW graph over the bank (Malkov and Yashunin 2018), by faiss, with its vectors in half precision.
 
     Built on one thread: several would each time make a slightly different graph, and the same
     training folder must give the same detector.
@@ -31,14 +35,14 @@ class GraphIndex:
     would link only to each other, and the rest of the bank could not be reached past them.
 
     Args:
-        vectors: float32 `(N, D)`.
+        vectors: float16 `(N, D)`; other floats are rounded to half precision.
         links: Links of a node (M).
         build_beam: Beam while building (efConstruction).
         search_beam: Beam while searching (efSearch); larger finds more of the true neighbours.
     """
 
     kind = "graph"
-    _storage: Any = None
+    _bytes: NDArray[np.uint8] | None = None
 
     def __init__(
         self,
@@ -48,109 +52,107 @@ class GraphIndex:
         search_beam: int = SEARCH_BEAM,
     ) -> None:
         faiss = _faiss()
-        self.search_beam = search_beam
-        self._index: Any = faiss.IndexHNSWFlat(vectors.shape[1], links)
+        vectors = halved(vectors)
+        first, node_of = _distinct(vectors)
+        self._index: Any = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, links)
         self._index.hnsw.efConstruction = build_beam
-        self._group(np.empty(0, np.int64))
-        self.extend(vectors)
+        with _one_thread(faiss):
+            for start in range(0, len(first), 65_536):
+                self._index.add(vectors[first[start : start + 65_536]].astype(np.float32))
+        self._use(node_of, search_beam)
 
     def __len__(self) -> int:
         return len(self._node_of)
-
-    def extend(self, vectors: Vectors) -> None:
-        """Append vectors."""
-        faiss = _faiss()
-        vectors = np.ascontiguousarray(vectors, np.float32)
-        present = self._nodes()
-        first, node_of = _distinct(np.concatenate([present, vectors]) if len(present) else vectors)
-        new = first[len(present) :] - len(present)
-        # levels are drawn anew from here on, so that a graph grows the same whether it was saved before or not
-        self._index.hnsw.rng = faiss.RandomGenerator(len(present))
-        threads = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(1)
-        try:
-            self._index.add(np.ascontiguousarray(vectors[new]))
-        finally:
-            faiss.omp_set_num_threads(threads)
-        self._group(np.concatenate([self._node_of, node_of[len(present) :]]))
 
     def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> Neighbours:
         """As `NeighbourIndex.search`, nearly exact: of good patches about one true neighbour in 100 is missed."""
         faiss = _faiss()
         check_k(k)
         queries = np.ascontiguousarray(queries, np.float32)
-        open_nodes = np.ones(self._index.ntotal, np.bool_)
-        parameters = faiss.SearchParametersHNSW(efSearch=max(self.search_beam, 2 * k))
+        nodes_there = self._index.ntotal
+        open_nodes = np.ones(nodes_there, np.bool_)
+        there, selector, beam = nodes_there, None, max(self.search_beam, 2 * k)
         if allowed is not None:
-            open_nodes[:] = False
-            open_nodes[self._node_of[allowed]] = True
+            open_nodes = allowed
+            if self.node_of is not None:
+                open_nodes = np.bincount(self._node_of[allowed], minlength=nodes_there) > 0
+            there = int(np.count_nonzero(open_nodes))
             bits = np.packbits(open_nodes, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
             # left-out rows crowd the beam: they are walked through, only not reported
-            met = 2 * k * len(open_nodes) // max(int(open_nodes.sum()), 1)
-            beam = max(2 * self.search_beam, 4 * k, met)
-            parameters = faiss.SearchParametersHNSW(efSearch=beam, sel=selector)
-        there = int(open_nodes.sum())
-        if there < SCAN_BELOW * len(open_nodes):
+            beam = max(self.search_beam, 4 * k, 2 * k * nodes_there // max(there, 1))
+        if there < SCAN_BELOW * nodes_there:
             squared, nodes = self._scan(queries, k, open_nodes)
         else:
+            parameters = faiss.SearchParametersHNSW(efSearch=beam, sel=selector)
             squared, nodes = self._index.search(queries, k, params=parameters)
             short = nodes[:, min(k, there) - 1] < 0  # the walk ended before it met enough of them
             if short.any():
                 squared[short], nodes[short] = self._scan(queries[short], k, open_nodes)
         squared = np.where(nodes < 0, np.inf, squared).astype(np.float32)
-        if len(open_nodes) == len(self):
+        if self.node_of is None:
             return squared, nodes.astype(np.int64)
         return self._all_rows(squared, nodes, allowed)
 
+    @property
+    def vectors(self) -> NDArray[np.float16]:
+        """The vectors in order of their rows, `(N, D)`, read-only; a view unless some are equal."""
+        nodes = self._nodes()
+        return nodes if self.node_of is None else nodes[self._node_of]
+
+    @property
+    def node_of(self) -> NDArray[np.int32] | None:
+        """Node of each row, `(N,)`; None while no two vectors are equal and each row is its own node."""
+        return None if self._index.ntotal == len(self) else self._node_of
+
     def to_bytes(self) -> NDArray[np.uint8]:
-        """The graph without the vectors, which the model file holds anyway."""
+        """The graph with its vectors; `node_of` is to be kept beside it."""
         faiss = _faiss()
         writer = faiss.VectorIOWriter()
-        faiss.write_index(self._index, writer, faiss.IO_FLAG_SKIP_STORAGE)
+        faiss.write_index(self._index, writer)
         return faiss.vector_to_array(writer.data)
 
     @classmethod
-    def from_bytes(cls, data: NDArray[np.uint8], vectors: Vectors, search_beam: int = SEARCH_BEAM) -> GraphIndex:
-        """The inverse of `to_bytes`.
+    def from_bytes(
+        cls, data: NDArray[np.uint8], node_of: NDArray[np.int32] | None = None, search_beam: int = SEARCH_BEAM
+    ) -> GraphIndex:
+        """The inverse of `to_bytes`. Links and vectors stay where they are (in a mapped file): nothing is copied.
 
         Raises:
-            ModelFileError: The graph was not made of these vectors.
+            ModelFileError: The bytes are no such graph, or `node_of` is not of this graph.
         """
         faiss = _faiss()
-        reader = faiss.VectorIOReader()
-        faiss.copy_array_to_vector(np.ascontiguousarray(data, np.uint8), reader.data)
         self = cls.__new__(cls)
-        self.search_beam = search_beam
-        self._index = faiss.read_index(reader, faiss.IO_FLAG_SKIP_STORAGE)
-        vectors = np.ascontiguousarray(vectors, np.float32)
-        first, node_of = _distinct(vectors)
-        self._group(node_of)
-        if (len(first), vectors.shape[1]) != (self._index.ntotal, self._index.d):
-            raise ModelFileError(
-                f"The graph index has {self._index.ntotal} nodes of {self._index.d} numbers, the memory bank "
-                f"{len(first)} different vectors of {vectors.shape[1]}. They are not of one model; fit again."
-            )
-        storage = faiss.IndexFlatL2(vectors.shape[1])
-        storage.add(vectors if len(first) == len(vectors) else vectors[first])
-        self._index.storage = storage
-        self._index.own_fields = False
-        self._storage = storage  # kept alive as long as the graph that points to it
+        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(data), len(data))
+        try:
+            index = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise ModelFileError(f"The graph index cannot be read. Fit anew. (faiss: {error})") from error
+        if not isinstance(index, faiss.IndexHNSWSQ):
+            raise ModelFileError(f"The graph index is a {type(index).__name__}, which is not used here. Fit anew.")
+        if node_of is None:
+            node_of = np.arange(index.ntotal, dtype=np.int32)
+        elif not np.array_equal(np.unique(node_of), np.arange(index.ntotal)):
+            raise ModelFileError(f"The graph index has {index.ntotal} nodes, its rows name others. Fit anew.")
+        self._index = index
+        self._bytes = data  # kept as long as the graph that lies in it
+        self._use(node_of, search_beam)
         return self
 
-    def _group(self, node_of: NDArray[np.int64]) -> None:
-        """Remember the node of each row, and the rows in order of their nodes."""
+    def _use(self, node_of: NDArray[np.int32], search_beam: int) -> None:
         self._node_of = node_of
-        self._by_node = np.argsort(node_of, kind="stable")
+        self.search_beam = search_beam
 
-    def _nodes(self) -> Vectors:
-        """The vectors of the nodes, a view."""
-        faiss = _faiss()
-        count, width = self._index.ntotal, self._index.d
-        if count == 0:
-            return np.empty((0, width), np.float32)
-        storage = faiss.downcast_index(self._index.storage)
-        return faiss.rev_swig_ptr(storage.get_xb(), count * width).reshape(count, width)
+    @cached_property
+    def _by_node(self) -> NDArray[np.int64]:
+        """The rows in order of their nodes."""
+        return np.argsort(self._node_of, kind="stable")
+
+    def _nodes(self) -> NDArray[np.float16]:
+        """The vectors of the nodes, a read-only view that keeps the graph alive."""
+        if not len(self):
+            return np.empty((0, self._index.d), np.float16)
+        return np.asarray(_View(self))
 
     def _scan(self, queries: Vectors, k: int, open_nodes: NDArray[np.bool_]) -> Neighbours:
         """Exact search among some nodes."""
@@ -181,7 +183,7 @@ def build_index(vectors: Vectors, kind: str = "auto") -> NeighbourIndex:
     """An index over the bank.
 
     Args:
-        vectors: float32 `(N, D)`.
+        vectors: float32 or float16 `(N, D)`.
         kind: `exact`, `graph`, or `auto`: the graph from 10,000 vectors on.
 
     Raises:
@@ -203,11 +205,37 @@ def _faiss() -> Any:
     return faiss
 
 
-def _distinct(vectors: Vectors) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+@contextmanager
+def _one_thread(faiss: Any) -> Iterator[None]:
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+class _View:
+    """The half-precision vectors of a graph for numpy, which holds on to this object and so to the graph."""
+
+    def __init__(self, graph: GraphIndex) -> None:
+        self.graph = graph
+        index = graph._index
+        codes = _faiss().downcast_index(index.storage).codes
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": "<f2",
+            "shape": (index.ntotal, index.d),
+            "data": (int(codes.data()), True),
+        }
+
+
+def _distinct(vectors: NDArray[np.float16]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """First row of each different vector, in order of first appearance, and each row's number among these."""
-    whole = np.ascontiguousarray(vectors).view(np.dtype((np.void, 4 * vectors.shape[1]))).ravel()
+    width = vectors.itemsize * vectors.shape[1]
+    whole = np.ascontiguousarray(vectors).view(np.dtype((np.void, width))).ravel()
     _, first, group = np.unique(whole, return_index=True, return_inverse=True)
     order = np.argsort(first)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
     return first[order], rank[group.ravel()]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from onlygood.errors import ParameterError
 
-Vectors = NDArray[np.float32]
+Vectors = NDArray[np.floating]
+Floats = NDArray[np.float32]
 Neighbours = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
@@ -28,7 +29,7 @@ class NeighbourIndex(Protocol):
         """The `k` nearest bank vectors of each query.
 
         Args:
-            queries: float32 `(q, D)`.
+            queries: float32 or float16 `(q, D)`.
             k: Neighbours asked for.
             allowed: bool `(N,)`; rows that may be found; None for all.
 
@@ -36,10 +37,6 @@ class NeighbourIndex(Protocol):
             Squared distances float32 `(q, k)`, ascending, and row numbers int64 `(q, k)`. Where fewer than k
             rows may be found the rest is filled with infinity and -1.
         """
-        ...
-
-    def extend(self, vectors: Vectors) -> None:
-        """Append vectors `(n, D)` behind the present ones."""
         ...
 
 
@@ -57,18 +54,7 @@ class ExactIndex:
     def __init__(self, vectors: Vectors, block: int = 16_384) -> None:
         self.vectors = np.ascontiguousarray(vectors, np.float32)
         self.block = block
-        self._prepare()
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def extend(self, vectors: Vectors) -> None:
-        """Append vectors."""
-        self.vectors = np.concatenate([self.vectors, np.asarray(vectors, np.float32)])
-        self._prepare()
-
-    def _prepare(self) -> None:
-        self._centre: Vectors | None = None
+        self._centre: Floats | None = None
         self._norms = _squared_norms(self.vectors)
         if len(self) == 0:
             return
@@ -80,7 +66,10 @@ class ExactIndex:
             blocks = [self._moved(i, i + self.block) for i in range(0, len(self), self.block)]
             self._norms = np.concatenate([_squared_norms(block) for block in blocks])
 
-    def _moved(self, start: int, stop: int) -> Vectors:
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def _moved(self, start: int, stop: int) -> Floats:
         part = self.vectors[start:stop]
         return part if self._centre is None else part - self._centre
 
@@ -91,7 +80,7 @@ class ExactIndex:
         parts = [self._search(queries[i : i + 2048], k, allowed) for i in range(0, max(len(queries), 1), 2048)]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
-    def _search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None) -> Neighbours:
+    def _search(self, queries: Floats, k: int, allowed: NDArray[np.bool_] | None) -> Neighbours:
         keep = k + self._spare
         moved = queries if self._centre is None else queries - self._centre
         best = np.full((len(queries), keep), np.inf, np.float32)
@@ -118,7 +107,7 @@ class ExactIndex:
         return _refined(queries, self.vectors, rows, k)
 
 
-def _refined(queries: Vectors, vectors: Vectors, rows: NDArray[np.int64], k: int) -> Neighbours:
+def _refined(queries: Floats, vectors: Floats, rows: NDArray[np.int64], k: int) -> Neighbours:
     """Distances by direct subtraction, ascending; equal ones by row number."""
     squared = np.empty(rows.shape, np.float32)
     for column in range(rows.shape[1]):
@@ -129,7 +118,7 @@ def _refined(queries: Vectors, vectors: Vectors, rows: NDArray[np.int64], k: int
     return np.take_along_axis(squared, order, 1), np.take_along_axis(rows, order, 1)
 
 
-def _squared_norms(vectors: Vectors) -> NDArray[np.float32]:
+def _squared_norms(vectors: Floats) -> NDArray[np.float32]:
     return np.einsum("nd,nd->n", vectors, vectors)
 
 

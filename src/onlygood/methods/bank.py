@@ -15,6 +15,7 @@ from onlygood.errors import DataError, ParameterError
 from onlygood.images import ImageSource, as_sources
 from onlygood.images.sources import Images
 from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset
+from onlygood.memory.bank import halved
 from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
 from onlygood.methods.anomaly_map import anomaly_map, image_score
 from onlygood.methods.base import Detector, Features, Training
@@ -57,7 +58,7 @@ class BankDetector(Detector):
     _monotone = False
 
     @abstractmethod
-    def _score(self, squared: Array, rows: NDArray[np.int64]) -> Array:
+    def _score(self, squared: Array, rows: NDArray[np.integer]) -> Array:
         """Patch scores `(q,)` from neighbours in the bank `(q, k)`, using `stats_`."""
 
     def _fit_stats(self, left_out: LeftOut, report: Report) -> dict[str, Array]:
@@ -72,8 +73,7 @@ class BankDetector(Detector):
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         self.graph_ = self._ready(self._make_graph(sources, report), sources, report)
-        full = MemoryBank.from_stream(self._features_of(sources, report), len(sources))
-        self._learn(full, report)
+        self._learn(MemoryBank.from_stream(self._features_of(sources, report), len(sources)), report)
         return {}
 
     def _make_graph(self, sources: list[ImageSource], report: Report) -> Any:
@@ -83,6 +83,8 @@ class BankDetector(Detector):
         """Index, near-duplicate groups, statistics and calibration from the bank of all patches."""
         report("index", 0, 1)
         full_index = build_index(full.vectors, self.index)
+        if isinstance(full_index, GraphIndex):
+            full = MemoryBank(full_index.vectors, full.image_of)  # the graph's own: one copy is enough
         report("index", 1, 1)
         hashes = self.training_.hashes if self.groups == "auto" else None
         left_out = leave_out(full, full_index, self.graph_.spec.grid, self._table_k, hashes, report)
@@ -163,24 +165,30 @@ class BankDetector(Detector):
 
     def _patch_scores(self, features: Features) -> Array:
         h, w, d = features.shape
-        squared, rows = self.index_.search(features.reshape(-1, d), self._k)
+        squared, rows = self.index_.search(halved(features.reshape(-1, d)), self._k)
         return np.asarray(self._score(squared, rows), np.float32).reshape(h, w)
 
     def _tensors(self) -> dict[str, NDArray[Any]]:
-        return {"vectors": self.bank_.vectors, "image_of": self.bank_.image_of, **self.stats_}
+        tensors: dict[str, NDArray[Any]] = {"image_of": self.bank_.image_of, **self.stats_}
+        if not isinstance(self.index_, GraphIndex):
+            tensors["vectors"] = self.bank_.vectors
+        elif self.index_.node_of is not None:
+            tensors["node_of"] = self.index_.node_of
+        return tensors
 
-    def _blobs(self) -> dict[str, bytes]:
-        return {"index.faiss": self.index_.to_bytes().tobytes()} if isinstance(self.index_, GraphIndex) else {}
+    def _blobs(self) -> dict[str, NDArray[np.uint8]]:
+        return {"index.faiss": self.index_.to_bytes()} if isinstance(self.index_, GraphIndex) else {}
 
     def _restore(self, parts: Parts) -> None:
         tensors = dict(parts.tensors)
-        self.bank_ = MemoryBank(tensors.pop("vectors"), tensors.pop("image_of"))
-        self.stats_ = tensors
-        graph = parts.blobs.get("index.faiss")
-        if graph is None:
-            self.index_ = build_index(self.bank_.vectors, "exact")
+        image_of = tensors.pop("image_of")
+        if "index.faiss" in parts.blobs:
+            self.index_ = GraphIndex.from_bytes(parts.blobs["index.faiss"], tensors.pop("node_of", None))
+            self.bank_ = MemoryBank(self.index_.vectors, image_of)
         else:
-            self.index_ = GraphIndex.from_bytes(np.frombuffer(graph, np.uint8), self.bank_.vectors)
+            self.bank_ = MemoryBank(tensors.pop("vectors"), image_of)
+            self.index_ = build_index(self.bank_.vectors, "exact")
+        self.stats_ = tensors
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -215,7 +223,7 @@ class NeighbourDetector(BankDetector):
         check_neighbours(self.k)
 
 
-def without_gaps(squared: Array, rows: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+def without_gaps(squared: Array, rows: NDArray[np.integer]) -> tuple[Array, NDArray[np.integer]]:
     """Where the bank holds fewer than k vectors, the farthest one found stands for the missing."""
     there = np.isfinite(squared)
     if there.all():

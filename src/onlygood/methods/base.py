@@ -143,7 +143,8 @@ class Detector(ABC):
     def _restore(self, parts: Parts) -> None:
         """Set the fitted attributes, except the common ones, from a model file."""
 
-    def _blobs(self) -> dict[str, bytes]:
+    def _blobs(self) -> dict[str, NDArray[np.uint8]]:
+        """Further parts of the model file."""
         return {}
 
     # what everybody gets
@@ -240,7 +241,8 @@ class Detector(ABC):
             "calibration": self.calibration_.as_dict(),
             "training": self.training_.__dict__,
         }
-        write_parts(path, Parts(manifest, self._tensors(), {"features.onnx": self.graph_.onnx, **self._blobs()}))
+        graph = np.frombuffer(self.graph_.onnx, np.uint8)
+        write_parts(path, Parts(manifest, self._tensors(), {"features.onnx": graph, **self._blobs()}))
 
     @classmethod
     def _from_parts(
@@ -253,7 +255,7 @@ class Detector(ABC):
         detector.threads = threads or detector.threads
         engine = engine or (DEFAULT if device else None)  # what is named must be had; what is recorded may be replaced
         detector.graph_ = FeatureGraph(
-            parts.blobs["features.onnx"], spec, detector.threads, engine, device or detector.device
+            parts.blobs["features.onnx"].tobytes(), spec, detector.threads, engine, device or detector.device
         )
         detector.calibration_ = Calibration.from_dict(manifest["calibration"])
         detector.training_ = Training(**manifest["training"])

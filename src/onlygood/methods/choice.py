@@ -14,6 +14,7 @@ from onlygood.evaluation.metrics import auroc
 from onlygood.images import ImageSource
 from onlygood.images.preparing import resize
 from onlygood.images.sources import paths_of, spread
+from onlygood.memory.bank import halved
 from onlygood.memory.density import NeighbourTable
 from onlygood.methods.anomaly_map import image_score
 from onlygood.progress import Report, track
@@ -107,7 +108,7 @@ def synthetic_auroc(detector: LDKNN, sources: Sequence[ImageSource], report: Rep
     groups = np.asarray(detector.training_.groups)
     scores = []
     for defect in track(defects, "synthetic defects", len(defects), report):
-        features = detector.graph_(defect.image[None])[0].reshape(h * w, -1)
+        features = halved(detector.graph_(defect.image[None])[0].reshape(h * w, -1))
         allowed = groups[detector.bank_.image_of] != groups[defect.source]
         patches = detector._score(*detector.index_.search(features, 1, allowed))
         scores.append(image_score(patches.reshape(h, w), detector.image_score))
@@ -123,7 +124,7 @@ def _searched(
     cases = []
     for defect in track(defects, "synthetic defects", len(defects), report):
         group = int(left_out.groups[defect.source])
-        features = detector.graph_(defect.image[None])[0].reshape(h * w, -1)
+        features = halved(detector.graph_(defect.image[None])[0].reshape(h * w, -1))
         found = left_out.index.search(features, 1, ~left_out.rows_of(group))
         cases.append((NeighbourTable(*found), group))
     for source in sorted({defect.source for defect in defects}):

@@ -21,7 +21,7 @@ class KNN(NeighbourDetector):
     method: ClassVar[str] = "knn"
     _monotone = True
 
-    def _score(self, squared: Array, rows: NDArray[np.int64]) -> Array:
+    def _score(self, squared: Array, rows: NDArray[np.integer]) -> Array:
         return knn_score(without_gaps(squared, rows)[0])
 
 
@@ -33,5 +33,5 @@ class KthNN(KNN):
 
     method: ClassVar[str] = "kth_nn"
 
-    def _score(self, squared: Array, rows: NDArray[np.int64]) -> Array:
+    def _score(self, squared: Array, rows: NDArray[np.integer]) -> Array:
         return kth_nn_score(without_gaps(squared, rows)[0])

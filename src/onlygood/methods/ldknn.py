@@ -108,7 +108,7 @@ class LDKNN(BankDetector):
             return np.asarray(mean_distance(neighbours, self.k_ - 1, self.distance) * share, np.float32)
         return mean_distance(neighbours, self.k_, self.distance)
 
-    def _score(self, squared: Array, rows: NDArray[np.int64]) -> Array:
+    def _score(self, squared: Array, rows: NDArray[np.integer]) -> Array:
         return self._corrected(squared[:, 0], self.stats_["density"][rows[:, 0]])
 
     def _left_out_scores(self, table: NeighbourTable, left_out: LeftOut, group: int) -> Array:
@@ -118,23 +118,22 @@ class LDKNN(BankDetector):
         self._refill(neighbours, rows, left_out, group)
         return self._corrected(table.squared[:, 0], self._mean_distance(neighbours))
 
-    def _refill(self, neighbours: NeighbourTable, rows: NDArray[np.int64], left_out: LeftOut, group: int) -> None:
+    def _refill(self, neighbours: NeighbourTable, rows: NDArray[np.integer], left_out: LeftOut, group: int) -> None:
         """Search again for the vectors that leaving a group out has left with fewer than K neighbours."""
         group_of = left_out.groups[left_out.full.image_of]
         short = np.flatnonzero(neighbours.rows[:, self.k_ - 1] < 0)
-        for own in np.unique(group_of[rows[short]]):
-            mine = short[group_of[rows[short]] == own]
+        vectors, asked_by = np.unique(rows[short], return_inverse=True)  # several patches may have one nearest
+        squared = np.empty((len(vectors), self.k_), np.float32)
+        found = np.empty((len(vectors), self.k_), np.int64)
+        own = group_of[vectors] if self._across(left_out) else vectors
+        for left in np.unique(own):
+            asked = own == left
             allowed = group_of != group
-            if self._across(left_out):
-                allowed &= group_of != own
-                found = left_out.index.search(left_out.full.vectors[rows[mine]], self.k_, allowed)
-                neighbours.squared[mine, : self.k_], neighbours.rows[mine, : self.k_] = found
-                continue
-            for one in mine:
-                allowed[rows[one]] = False
-                found = left_out.index.search(left_out.full.vectors[rows[one]][None], self.k_, allowed)
-                neighbours.squared[one, : self.k_], neighbours.rows[one, : self.k_] = found[0][0], found[1][0]
-                allowed[rows[one]] = True
+            allowed &= group_of != left if self._across(left_out) else np.arange(len(group_of)) != left
+            query = left_out.full.vectors[vectors[asked]]
+            squared[asked], found[asked] = left_out.index.search(query, self.k_, allowed)
+        neighbours.squared[short, : self.k_] = squared[asked_by]
+        neighbours.rows[short, : self.k_] = found[asked_by]
 
     def _corrected(self, squared: Array, density: Array) -> Array:
         return ldknn_score(squared, density, self.alpha_, distance=self.distance, form=self.form)

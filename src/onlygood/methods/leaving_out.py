@@ -37,13 +37,13 @@ class LeftOut:
     index: NeighbourIndex
     groups: NDArray[np.int64]
     table: NeighbourTable
-    kept: NDArray[np.int64] | None = None
+    kept: NDArray[np.integer] | None = None
 
-    def keeping(self, rows: NDArray[np.int64]) -> LeftOut:
+    def keeping(self, rows: NDArray[np.integer]) -> LeftOut:
         """The same with a coreset."""
         return replace(self, kept=rows)
 
-    def in_full(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def in_full(self, rows: NDArray[np.integer]) -> NDArray[np.integer]:
         """Rows of the detector's bank as rows of `full`."""
         return rows if self.kept is None else self.kept[rows]
 

@@ -56,7 +56,7 @@ class LOF(NeighbourDetector):
         k_distance = np.sqrt(squared.max(axis=1))
         return {"reachability": lof_density(squared, k_distance[rows]), "k_distance": k_distance}
 
-    def _score(self, squared: Array, rows: NDArray[np.int64]) -> Array:
+    def _score(self, squared: Array, rows: NDArray[np.integer]) -> Array:
         squared, rows = without_gaps(squared, rows)
         k_distance = self.stats_["k_distance"][rows] if self.mode == "standard" else None
         return lof_score(lof_density(squared, k_distance), self.stats_["reachability"][rows])
@@ -78,6 +78,6 @@ class LDOF(NeighbourDetector):
         if self.k < 2:
             raise ParameterError("k=1: LDOF compares neighbours with each other and needs at least 2.")
 
-    def _score(self, squared: Array, rows: NDArray[np.int64]) -> Array:
+    def _score(self, squared: Array, rows: NDArray[np.integer]) -> Array:
         squared, rows = without_gaps(squared, rows)
-        return ldof_score(squared, pairwise_distances(self.bank_.vectors[rows]))
+        return ldof_score(squared, pairwise_distances(self.bank_.vectors[rows].astype(np.float32)))
