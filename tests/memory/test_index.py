@@ -41,7 +41,7 @@ def test_exact_search_is_brute_force(seed: int, n: int, dim: int, k: int, masked
     bank = rng.normal(size=(n, dim)).astype(np.float32)
     queries = rng.normal(size=(7, dim)).astype(np.float32)
     allowed = rng.random(n) < 0.5 if masked else None
-    check_against_brute_force(ExactIndex(bank, block=16), bank, queries, k, allowed)
+    check_against_brute_force(ExactIndex(bank), bank, queries, k, allowed)
 
 
 def test_exact_search_agrees_with_scikit_learn(rng: np.random.Generator) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onlygood.cli.config import ConfigOption
+from onlygood.cli.options import EngineOption, ThreadsOption
 from onlygood.cli.output import pairs, print_json, say, warn
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def evaluate(
     allow_training_images: Annotated[
         bool, typer.Option("--allow-training-images", help="Go on where test images were fitted on, with a warning.")
     ] = False,
+    engine: EngineOption = None,
+    threads: ThreadsOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Measure a detector on labelled images: AUROC, AUPRO, false-reject rate and escape rate.
@@ -46,7 +49,7 @@ def evaluate(
 
     if report is not None:
         _check_report(report)
-    detector = load(model)
+    detector = load(model, engine=engine, threads=threads)
     if false_reject is not None:
         detector.calibration_ = detector.calibration_.at(false_reject)
     samples = find_labelled_images(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from onlygood.cli.config import ConfigOption
+from onlygood.cli.options import EngineOption, ThreadsOption
 from onlygood.cli.output import VERDICT_STYLES, error, print_json, say
 from onlygood.errors import OnlyGoodError
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 NG_FOUND = 1
 UNREADABLE = 2
+
+#: With fewer images the first one, which takes longer, would decide the speed.
+FEWEST_TIMED = 20
 
 CSV_COLUMNS = ("name", "verdict", "score", "p_value", "width", "height", "regions", "box", "area", "peak")
 
@@ -50,10 +55,8 @@ def inspect(
     false_reject: Annotated[
         float | None, typer.Option(help="Another false-reject rate than the one the model was fitted with.")
     ] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino; by default the one it was fitted with.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of the feature graph; by default as fitted.")] = None,
+    engine: EngineOption = None,
+    threads: ThreadsOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Say OK, REVIEW or NG of each image, and where.
@@ -67,6 +70,7 @@ def inspect(
     cannot be read is named on standard error, the others are inspected all the same, and the status is 2.
     """
     from onlygood.methods import load
+    from onlygood.parallel import in_order
     from onlygood.progress import TerminalProgress, track
 
     if as_json and as_csv:
@@ -77,19 +81,25 @@ def inspect(
     if false_reject is not None:
         detector.calibration_ = detector.calibration_.at(false_reject)
     tasks, problems = _expand(images)
-    done = []
+    done: list[Inspection] = []
+
+    def one(task: Task) -> Inspection | str:
+        try:
+            return _inspect(detector, task, overlay, maps, original_size)
+        except OnlyGoodError as failure:
+            return str(failure)
+
+    started = time.perf_counter()
     with TerminalProgress() as progress:
-        for task in track(tasks, "inspect", len(tasks), progress):
-            try:
-                done.append(_inspect(detector, task, overlay, maps, original_size))
-            except OnlyGoodError as failure:
-                problems.append(str(failure))
+        for result in track(in_order(one, tasks, detector.threads), "inspect", len(tasks), progress):
+            problems.append(result) if isinstance(result, str) else done.append(result)
+    seconds = time.perf_counter() - started
     if as_json:
         print_json([one.as_dict() for one in done])
     elif as_csv:
         _print_csv(done)
     else:
-        _print_table(done, len(problems))
+        _print_table(done, len(problems), seconds)
     for problem in problems:
         error(problem)
     if problems:
@@ -173,7 +183,7 @@ def _print_csv(done: Sequence[Inspection]) -> None:
         writer.writerow((one.name, one.verdict, one.score, one.p_value, *one.size, len(one.regions), *place))
 
 
-def _print_table(done: Sequence[Inspection], unread: int) -> None:
+def _print_table(done: Sequence[Inspection], unread: int, seconds: float) -> None:
     from rich.text import Text
 
     if done:
@@ -183,4 +193,6 @@ def _print_table(done: Sequence[Inspection], unread: int) -> None:
         say(Text.assemble((f"{one.verdict:8}", VERDICT_STYLES[one.verdict]), figures))
     words = [str(one.verdict) for one in done]
     counts = ", ".join(f"{words.count(word)} {word}" for word in VERDICT_STYLES)
-    say(f"{len(done)} inspected: {counts}" + (f"; {unread} could not be inspected" if unread else "") + ".")
+    failed = f"; {unread} could not be inspected" if unread else ""
+    speed = f" {len(done) / seconds:.0f} images/s." if len(done) >= FEWEST_TIMED else ""
+    say(f"{len(done)} inspected: {counts}{failed}.{speed}")

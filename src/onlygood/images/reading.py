@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -66,6 +67,9 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
     return pixels.max(axis=2) > 0 if pixels.ndim == 3 else pixels > 0
 
 
+_filtering = threading.Lock()
+
+
 def _opened(source: str | Path | BinaryIO | bytes, name: str) -> Image.Image:
     if isinstance(source, bytes):
         source = io.BytesIO(source)
@@ -76,7 +80,8 @@ def _opened(source: str | Path | BinaryIO | bytes, name: str) -> Image.Image:
         if path.stat().st_size == 0:
             raise ImageError(f"The image file {name} is empty (0 bytes). Copy it again or remove it.")
     try:
-        with warnings.catch_warnings():  # our own limit below says it more clearly than Pillow's warning
+        # our own limit below says it more clearly than Pillow's warning; filters are those of all threads
+        with _filtering, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(source, formats=FORMATS)
     except Image.DecompressionBombError:

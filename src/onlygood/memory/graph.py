@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +10,11 @@ from numpy.typing import NDArray
 
 from onlygood.errors import ModelFileError, ParameterError
 from onlygood.memory.bank import halved
+from onlygood.memory.faiss_module import faiss_module, threads_of_faiss
 from onlygood.memory.index import ExactIndex, NeighbourIndex, Neighbours, Vectors, check_k
 
 #: From this many vectors on the graph answers sooner than the full scan.
-GRAPH_FROM = 10_000
+GRAPH_FROM = 4_000
 
 #: If a smaller share of the vectors may be found, they are scanned: the beam would meet too few of them.
 SCAN_BELOW = 0.1
@@ -36,6 +35,7 @@ class GraphIndex:
 
     Args:
         vectors: float16 `(N, D)`; other floats are rounded to half precision.
+        threads: Threads of a search; None for all cores. The graph is built on one.
         links: Links of a node (M).
         build_beam: Beam while building (efConstruction).
         search_beam: Beam while searching (efSearch); larger finds more of the true neighbours.
@@ -47,26 +47,28 @@ class GraphIndex:
     def __init__(
         self,
         vectors: Vectors,
+        threads: int | None = None,
+        *,
         links: int = LINKS,
         build_beam: int = BUILD_BEAM,
         search_beam: int = SEARCH_BEAM,
     ) -> None:
-        faiss = _faiss()
+        faiss = faiss_module()
         vectors = halved(vectors)
         first, node_of = _distinct(vectors)
         self._index: Any = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, links)
         self._index.hnsw.efConstruction = build_beam
-        with _one_thread(faiss):
+        with threads_of_faiss(1):
             for start in range(0, len(first), 65_536):
                 self._index.add(vectors[first[start : start + 65_536]].astype(np.float32))
-        self._use(node_of, search_beam)
+        self._use(node_of, threads, search_beam)
 
     def __len__(self) -> int:
         return len(self._node_of)
 
     def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> Neighbours:
         """As `NeighbourIndex.search`, nearly exact: of good patches about one true neighbour in 100 is missed."""
-        faiss = _faiss()
+        faiss = faiss_module()
         check_k(k)
         queries = np.ascontiguousarray(queries, np.float32)
         nodes_there = self._index.ntotal
@@ -85,7 +87,8 @@ class GraphIndex:
             squared, nodes = self._scan(queries, k, open_nodes)
         else:
             parameters = faiss.SearchParametersHNSW(efSearch=beam, sel=selector)
-            squared, nodes = self._index.search(queries, k, params=parameters)
+            with threads_of_faiss(self.threads):
+                squared, nodes = self._index.search(queries, k, params=parameters)
             short = nodes[:, min(k, there) - 1] < 0  # the walk ended before it met enough of them
             if short.any():
                 squared[short], nodes[short] = self._scan(queries[short], k, open_nodes)
@@ -107,21 +110,26 @@ class GraphIndex:
 
     def to_bytes(self) -> NDArray[np.uint8]:
         """The graph with its vectors; `node_of` is to be kept beside it."""
-        faiss = _faiss()
+        faiss = faiss_module()
         writer = faiss.VectorIOWriter()
         faiss.write_index(self._index, writer)
         return faiss.vector_to_array(writer.data)
 
     @classmethod
     def from_bytes(
-        cls, data: NDArray[np.uint8], node_of: NDArray[np.int32] | None = None, search_beam: int = SEARCH_BEAM
+        cls,
+        data: NDArray[np.uint8],
+        node_of: NDArray[np.int32] | None = None,
+        threads: int | None = None,
+        *,
+        search_beam: int = SEARCH_BEAM,
     ) -> GraphIndex:
         """The inverse of `to_bytes`. Links and vectors stay where they are (in a mapped file): nothing is copied.
 
         Raises:
             ModelFileError: The bytes are no such graph, or `node_of` is not of this graph.
         """
-        faiss = _faiss()
+        faiss = faiss_module()
         self = cls.__new__(cls)
         reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(data), len(data))
         try:
@@ -136,11 +144,12 @@ class GraphIndex:
             raise ModelFileError(f"The graph index has {index.ntotal} nodes, its rows name others. Fit anew.")
         self._index = index
         self._bytes = data  # kept as long as the graph that lies in it
-        self._use(node_of, search_beam)
+        self._use(node_of, threads, search_beam)
         return self
 
-    def _use(self, node_of: NDArray[np.int32], search_beam: int) -> None:
+    def _use(self, node_of: NDArray[np.int32], threads: int | None, search_beam: int) -> None:
         self._node_of = node_of
+        self.threads = threads
         self.search_beam = search_beam
 
     @cached_property
@@ -157,7 +166,7 @@ class GraphIndex:
     def _scan(self, queries: Vectors, k: int, open_nodes: NDArray[np.bool_]) -> Neighbours:
         """Exact search among some nodes."""
         number = np.flatnonzero(open_nodes)
-        squared, found = ExactIndex(self._nodes()[number]).search(queries, k)
+        squared, found = ExactIndex(self._nodes()[number], self.threads).search(queries, k)
         return squared, np.where(found < 0, -1, number[found]) if len(number) else found
 
     def _all_rows(
@@ -179,12 +188,13 @@ class GraphIndex:
         return np.where(found, full, np.float32(np.inf)), np.where(found, members, -1)
 
 
-def build_index(vectors: Vectors, kind: str = "auto") -> NeighbourIndex:
+def build_index(vectors: Vectors, kind: str = "auto", threads: int | None = None) -> NeighbourIndex:
     """An index over the bank.
 
     Args:
         vectors: float32 or float16 `(N, D)`.
-        kind: `exact`, `graph`, or `auto`: the graph from 10,000 vectors on.
+        kind: `exact`, `graph`, or `auto`: the graph from 4,000 vectors on.
+        threads: Threads of a search; None for all cores.
 
     Raises:
         ParameterError: Another kind.
@@ -192,27 +202,10 @@ def build_index(vectors: Vectors, kind: str = "auto") -> NeighbourIndex:
     if kind == "auto":
         kind = "graph" if len(vectors) >= GRAPH_FROM else "exact"
     if kind == "exact":
-        return ExactIndex(vectors)
+        return ExactIndex(vectors, threads)
     if kind == "graph":
-        return GraphIndex(vectors)
+        return GraphIndex(vectors, threads)
     raise ParameterError(f"Unknown index {kind!r}. Known are: auto, exact, graph")
-
-
-def _faiss() -> Any:
-    """The package, imported at first use; its own type hints leave out half of what it has."""
-    import faiss
-
-    return faiss
-
-
-@contextmanager
-def _one_thread(faiss: Any) -> Iterator[None]:
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
 
 
 class _View:
@@ -221,7 +214,7 @@ class _View:
     def __init__(self, graph: GraphIndex) -> None:
         self.graph = graph
         index = graph._index
-        codes = _faiss().downcast_index(index.storage).codes
+        codes = faiss_module().downcast_index(index.storage).codes
         self.__array_interface__ = {
             "version": 3,
             "typestr": "<f2",

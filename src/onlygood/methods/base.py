@@ -28,6 +28,7 @@ from onlygood.images.sources import Images, spread
 from onlygood.inspection import Inspection, Region
 from onlygood.methods.anomaly_map import IMAGE_SCORES, anomaly_map, at_size, find_regions, image_score
 from onlygood.modelfile import Parts, write_parts
+from onlygood.parallel import in_order
 from onlygood.progress import Report, Reporting, track
 
 Features = NDArray[np.float32]
@@ -73,7 +74,7 @@ class Detector(ABC):
         review: Rate of good images that may be called NG or REVIEW.
         groups: `auto` finds near-duplicate training images and leaves them out together when
             calibrating; `none` leaves out one image at a time.
-        threads: Threads of the feature graph; None for all cores.
+        threads: Threads of the feature graph and of the search; None for all cores.
         engine: What runs the feature graph: `onnxruntime`, `openvino`, or `auto`: the faster of those installed, by a
             short timing on training images.
         device: `cpu` or `cuda` (ONNX Runtime).
@@ -217,12 +218,15 @@ class Detector(ABC):
         original_size: bool = False,
         progress: Report | None = None,
     ) -> Iterator[Inspection]:
-        """As `inspect`, one by one."""
+        """As `inspect`, one by one, while the next ones are already worked on."""
         self._check_fitted()
         sources = as_sources(images)
+
+        def one(source: ImageSource) -> Inspection:
+            return self._inspect_one(source, maps and self.has_map, original_size)
+
         with Reporting(progress) as report:
-            for source in track(sources, "inspect", len(sources), report):
-                yield self._inspect_one(source, maps and self.has_map, original_size)
+            yield from track(in_order(one, sources, self.threads), "inspect", len(sources), report)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted detector to one file, whole or not at all.
@@ -324,10 +328,15 @@ class Detector(ABC):
     def _features_of(self, sources: Sequence[ImageSource], report: Report) -> Iterator[Features]:
         """Patch features `(n, h, w, D)` of training images, in small batches; pixel hashes are recorded on the way."""
         batch: list[NDArray[np.uint8]] = []
-        for source in track(sources, "features", len(sources), report):
+
+        def prepared(source: ImageSource) -> tuple[str, NDArray[np.uint8]]:
             image = source.read()
-            self.training_.hashes.append(pixel_hash(image))
-            batch.append(resize(image, self.size, source.name))
+            return pixel_hash(image), resize(image, self.size, source.name)
+
+        images = in_order(prepared, sources, self.threads)
+        for digest, image in track(images, "features", len(sources), report):
+            self.training_.hashes.append(digest)
+            batch.append(image)
             if len(batch) == 8:
                 yield self.graph_(np.stack(batch))
                 batch = []
