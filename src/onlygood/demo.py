@@ -11,6 +11,7 @@ from onlygood.errors import ParameterError, require
 from onlygood.evaluation import Evaluation
 from onlygood.evaluation.testset import TestRun, run_test
 from onlygood.images.elpv import load_elpv
+from onlygood.images.sources import spread
 from onlygood.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -93,6 +94,4 @@ def run_demo(
 
 def evenly(items: list[T], count: int | None) -> list[T]:
     """At most `count` of the items, spread evenly, in order."""
-    if count is None or count >= len(items):
-        return items
-    return [items[i * len(items) // count] for i in range(count)]
+    return items if count is None else [items[place] for place in spread(len(items), count)]

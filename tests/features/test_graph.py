@@ -118,21 +118,16 @@ def test_eight_threads_at_once_get_the_same_result(graph: FeatureGraph) -> None:
         assert_same_features(features, graph(images[number % 8 : number % 8 + 1]))
 
 
-def test_streaming_sources_of_any_size(graph: FeatureGraph) -> None:
-    rng = np.random.default_rng(1)
-    images = [rng.integers(0, 256, (50 + 9 * i, 70, 3), dtype=np.uint8) for i in range(5)]
-    sources = as_sources(images)
-    batches = list(graph.stream(sources, batch=2))
-    assert [len(batch) for batch in batches] == [2, 2, 1]
-    for source, image, features in zip(sources, images, np.concatenate(batches), strict=True):
-        single, size = graph.features(source)
-        assert size == (70, image.shape[0])
-        assert_same_features(single, features)
+def test_an_image_of_any_size_gives_its_own(graph: FeatureGraph) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (59, 70, 3), dtype=np.uint8)
+    features, size = graph.features(as_sources([image])[0])
+    assert size == (70, 59)
+    assert_same_features(features, graph(resize(image, graph.spec.size, "image")[None])[0])
 
 
-def test_a_bad_image_in_a_stream_is_named(graph: FeatureGraph) -> None:
+def test_a_bad_image_is_named(graph: FeatureGraph) -> None:
     with pytest.raises(ImageError, match="image 1"):
-        list(graph.stream(as_sources([photos(1)[0], np.zeros((1, 1), np.uint8)])))
+        graph.features(as_sources([photos(1)[0], np.zeros((1, 1), np.uint8)])[1])
 
 
 def test_two_exports_are_the_same_to_the_last_byte() -> None:

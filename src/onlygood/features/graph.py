@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -120,9 +119,3 @@ class FeatureGraph:
         image = source.read()
         prepared = resize(image, self.spec.size, source.name)
         return self(prepared[None])[0], (image.shape[1], image.shape[0])
-
-    def stream(self, sources: Sequence[ImageSource], batch: int = 8) -> Iterator[Features]:
-        """Patch features `(n, h, w, dim)` of many images, batch by batch."""
-        for start in range(0, len(sources), batch):
-            part = sources[start : start + batch]
-            yield self(np.stack([resize(source.read(), self.spec.size, source.name) for source in part]))

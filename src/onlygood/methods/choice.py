@@ -20,6 +20,7 @@ from onlygood.methods.anomaly_map import image_score
 from onlygood.progress import Report, track
 
 if TYPE_CHECKING:
+    from onlygood.memory import NeighbourIndex
     from onlygood.methods.ldknn import LDKNN
     from onlygood.methods.leaving_out import LeftOut
 
@@ -108,9 +109,8 @@ def synthetic_auroc(detector: LDKNN, sources: Sequence[ImageSource], report: Rep
     groups = np.asarray(detector.training_.groups)
     scores = []
     for defect in track(defects, "synthetic defects", len(defects), report):
-        features = halved(detector.graph_(defect.image[None])[0].reshape(h * w, -1))
         allowed = groups[detector.bank_.image_of] != groups[defect.source]
-        patches = detector._score(*detector.index_.search(features, 1, allowed))
+        patches = detector._score(*_nearest(detector, defect, detector.index_, allowed))
         scores.append(image_score(patches.reshape(h, w), detector.image_score))
     good = detector.calibration_.scores[sorted({defect.source for defect in defects})]
     return auroc(np.repeat([1, 0], [len(scores), len(good)]), [*scores, *good])
@@ -124,13 +124,20 @@ def _searched(
     cases = []
     for defect in track(defects, "synthetic defects", len(defects), report):
         group = int(left_out.groups[defect.source])
-        features = halved(detector.graph_(defect.image[None])[0].reshape(h * w, -1))
-        found = left_out.index.search(features, 1, ~left_out.rows_of(group))
+        found = _nearest(detector, defect, left_out.index, ~left_out.rows_of(group))
         cases.append((NeighbourTable(*found), group))
     for source in sorted({defect.source for defect in defects}):
         part = left_out.table.part(slice(source * h * w, (source + 1) * h * w))
         cases.append((part, int(left_out.groups[source])))
     return cases
+
+
+def _nearest(
+    detector: LDKNN, defect: Defective, index: NeighbourIndex, allowed: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Squared distance and row of the nearest allowed bank vector of each patch of a defective image."""
+    features = detector.graph_(defect.image[None])[0]
+    return index.search(halved(features.reshape(-1, features.shape[-1])), 1, allowed)
 
 
 def _score(detector: LDKNN, table: NeighbourTable, left_out: LeftOut, group: int) -> float:
