@@ -137,6 +137,16 @@ def test_graph_recall_where_most_vectors_are_equal(rng: np.random.Generator) -> 
         assert all(len(set(row)) == 30 for row in rows.tolist())
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 3))
+def test_equal_vectors_share_a_node_in_order_of_first_appearance(seed: int, n: int, dim: int) -> None:
+    bank = np.random.default_rng(seed).integers(-2, 3, (n, dim)).astype(np.float16)
+    numbers: dict[bytes, int] = {}
+    expected = [numbers.setdefault(row.tobytes(), len(numbers)) for row in bank]
+    node_of = GraphIndex(bank).node_of
+    assert (list(range(n)) if node_of is None else node_of.tolist()) == expected
+
+
 def test_two_graphs_of_one_bank_are_equal(large: tuple) -> None:
     bank, queries, graph, _ = large
     again = GraphIndex(bank)

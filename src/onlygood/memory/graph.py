@@ -23,6 +23,9 @@ SCAN_BELOW = 0.1
 #: good test images found their true nearest neighbour on every development set (209 images, 256 pixels).
 LINKS, BUILD_BEAM, SEARCH_BEAM = 24, 100, 64
 
+#: Vectors worked on at a time where they are needed in a larger type.
+_BLOCK = 32_768
+
 
 class GraphIndex:
     """HNSW graph over the bank (Malkov and Yashunin 2018), by faiss, with its vectors in half precision.
@@ -59,8 +62,8 @@ class GraphIndex:
         self._index: Any = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, links)
         self._index.hnsw.efConstruction = build_beam
         with threads_of_faiss(1):
-            for start in range(0, len(first), 65_536):
-                self._index.add(vectors[first[start : start + 65_536]].astype(np.float32))
+            for start in range(0, len(first), _BLOCK):
+                self._index.add(vectors[first[start : start + _BLOCK]].astype(np.float32))
         self._use(node_of, threads, search_beam)
 
     def __len__(self) -> int:
@@ -224,10 +227,20 @@ class _View:
 
 
 def _distinct(vectors: NDArray[np.float16]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """First row of each different vector, in order of first appearance, and each row's number among these."""
-    width = vectors.itemsize * vectors.shape[1]
-    whole = np.ascontiguousarray(vectors).view(np.dtype((np.void, width))).ravel()
-    _, first, group = np.unique(whole, return_index=True, return_inverse=True)
+    """First row of each different vector, in order of first appearance, and each row's number among these.
+
+    Compared by a 64-bit hash, for sorting the vectors themselves takes several times their memory; rows with one hash
+    are then compared in full.
+    """
+    digits = np.ascontiguousarray(vectors).view(np.uint16)
+    factors = np.random.default_rng(0).integers(0, 2**63, digits.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
+    hashes = np.empty(len(digits), np.uint64)
+    for start in range(0, len(digits), _BLOCK):
+        hashes[start : start + _BLOCK] = (digits[start : start + _BLOCK] * factors).sum(axis=1)
+    _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[group] != np.arange(len(digits)))
+    if not np.array_equal(digits[again], digits[first[group[again]]]):  # never seen: a hash that two vectors share
+        _, first, group = np.unique(digits, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
