@@ -12,8 +12,10 @@ from memory_references import as_kept, clustered, squared_distances
 
 from onlygood.errors import ModelFileError, ParameterError
 from onlygood.memory import ExactIndex, GraphIndex, NeighbourIndex, build_index
+from onlygood.memory import graph as graph_module
 from onlygood.memory.bank import halved
 from onlygood.memory.graph import GRAPH_FROM
+from onlygood.memory.torch_index import TorchIndex
 
 
 def check_against_brute_force(
@@ -41,7 +43,8 @@ def test_exact_search_is_brute_force(seed: int, n: int, dim: int, k: int, masked
     bank = rng.normal(size=(n, dim)).astype(np.float32)
     queries = rng.normal(size=(7, dim)).astype(np.float32)
     allowed = rng.random(n) < 0.5 if masked else None
-    check_against_brute_force(ExactIndex(bank), bank, queries, k, allowed)
+    for index in (ExactIndex(bank), TorchIndex(bank, "cpu", tile=(16, 3))):
+        check_against_brute_force(index, bank, queries, k, allowed)
 
 
 def test_exact_search_agrees_with_scikit_learn(rng: np.random.Generator) -> None:
@@ -76,7 +79,8 @@ def test_no_queries(rng: np.random.Generator, kind: str) -> None:
 def test_tiny_distances_far_from_the_origin(rng: np.random.Generator) -> None:
     # |v|^2 is 16 million, the distances a hundred thousandth: the product form alone loses them all
     bank = (1000 + 1e-3 * rng.normal(size=(2000, 16))).astype(np.float32)
-    check_against_brute_force(ExactIndex(bank), bank, bank[:60], 8)
+    for index in (ExactIndex(bank), TorchIndex(bank, "cpu")):
+        check_against_brute_force(index, bank, bank[:60], 8)
 
 
 def test_own_distance_is_exactly_zero(rng: np.random.Generator) -> None:
@@ -211,6 +215,21 @@ def test_auto_takes_the_graph_for_large_banks(rng: np.random.Generator) -> None:
     assert build_index(vectors[:-1]).kind == "exact"
     with pytest.raises(ParameterError, match="auto, exact, graph"):
         build_index(vectors, "tree")
+
+
+def test_a_gpu_that_is_not_there_changes_nothing(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = rng.random((GRAPH_FROM, 2), np.float32)
+    monkeypatch.setattr(graph_module, "torch_has_cuda", lambda: False)
+    assert build_index(vectors, "auto", device="cuda").kind == "graph"
+    assert type(build_index(vectors, "exact", device="cuda")) is ExactIndex
+
+
+def test_a_gpu_searches_exactly(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = rng.random((GRAPH_FROM, 2), np.float32)
+    monkeypatch.setattr(graph_module, "torch_has_cuda", lambda: True)
+    monkeypatch.setattr(graph_module, "TorchIndex", lambda vectors, device: TorchIndex(vectors, "cpu"))
+    assert type(build_index(vectors, "auto", device="cuda")) is TorchIndex
+    assert type(build_index(vectors, "graph", device="cuda")) is GraphIndex
 
 
 @pytest.mark.parametrize("kind", ["exact", "graph"])

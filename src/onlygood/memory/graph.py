@@ -12,6 +12,7 @@ from onlygood.errors import ModelFileError, ParameterError
 from onlygood.memory.bank import halved
 from onlygood.memory.faiss_module import faiss_module, threads_of_faiss
 from onlygood.memory.index import ExactIndex, NeighbourIndex, Neighbours, Vectors, check_k
+from onlygood.memory.torch_index import TorchIndex, torch_has_cuda
 
 #: From this many vectors on the graph answers sooner than the full scan.
 GRAPH_FROM = 4_000
@@ -191,21 +192,25 @@ class GraphIndex:
         return np.where(found, full, np.float32(np.inf)), np.where(found, members, -1)
 
 
-def build_index(vectors: Vectors, kind: str = "auto", threads: int | None = None) -> NeighbourIndex:
+def build_index(
+    vectors: Vectors, kind: str = "auto", threads: int | None = None, device: str = "cpu"
+) -> NeighbourIndex:
     """An index over the bank.
 
     Args:
         vectors: float32 or float16 `(N, D)`.
-        kind: `exact`, `graph`, or `auto`: the graph from 4,000 vectors on.
+        kind: `exact`, `graph`, or `auto`: the graph from 4,000 vectors on; exact on a GPU.
         threads: Threads of a search; None for all cores.
+        device: `cuda` searches exactly on the GPU, where torch sees one; elsewhere it is as `cpu`.
 
     Raises:
         ParameterError: Another kind.
     """
+    on_gpu = device == "cuda" and kind != "graph" and torch_has_cuda()
     if kind == "auto":
-        kind = "graph" if len(vectors) >= GRAPH_FROM else "exact"
+        kind = "graph" if len(vectors) >= GRAPH_FROM and not on_gpu else "exact"
     if kind == "exact":
-        return ExactIndex(vectors, threads)
+        return TorchIndex(vectors, device) if on_gpu else ExactIndex(vectors, threads)
     if kind == "graph":
         return GraphIndex(vectors, threads)
     raise ParameterError(f"Unknown index {kind!r}. Known are: auto, exact, graph")

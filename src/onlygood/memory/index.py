@@ -19,6 +19,10 @@ Floats = NDArray[np.float32]
 Neighbours = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
+#: Candidates kept beyond k, so that rounding in the product form of distances cannot lose one.
+SPARE = 4
+
+
 class NeighbourIndex(Protocol):
     """What both kinds of index can do."""
 
@@ -53,7 +57,6 @@ class ExactIndex:
     """
 
     kind = "exact"
-    _spare = 4
 
     def __init__(self, vectors: Vectors, threads: int | None = None) -> None:
         self.threads = threads
@@ -75,7 +78,7 @@ class ExactIndex:
         there = min(k, len(vectors))
         if there and len(queries):
             with threads_of_faiss(self.threads):
-                _, found = faiss_module().knn(queries, vectors, min(k + self._spare, len(vectors)))
+                _, found = faiss_module().knn(queries, vectors, min(k + SPARE, len(vectors)))
             squared[:, :there], found = _refined(queries, vectors, found, there)
             rows[:, :there] = number[found]
         return squared, rows

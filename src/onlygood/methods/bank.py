@@ -82,7 +82,7 @@ class BankDetector(Detector):
     def _learn(self, full: MemoryBank, report: Report) -> None:
         """Index, near-duplicate groups, statistics and calibration from the bank of all patches."""
         report("index", 0, 1)
-        full_index = build_index(full.vectors, self.index, self.threads)
+        full_index = build_index(full.vectors, self.index, self.threads, self.device)
         if isinstance(full_index, GraphIndex):
             full = MemoryBank(full_index.vectors, full.image_of)  # the graph's own: one copy is enough
         report("index", 1, 1)
@@ -96,7 +96,7 @@ class BankDetector(Detector):
             count = max(1, int(self.coreset * len(full)))
             kept = greedy_coreset(full.vectors, count, seed=self.seed, report=report)
             self.bank_ = full.subset(kept)
-            self.index_ = build_index(self.bank_.vectors, self.index, self.threads)
+            self.index_ = build_index(self.bank_.vectors, self.index, self.threads, self.device)
             self.stats_ = {name: values[kept] for name, values in self.stats_.items()}
             left_out = left_out.keeping(kept)
             table = neighbours_in_other_groups(full, self.index_, left_out.groups, self._k, report, self.bank_)
@@ -187,7 +187,7 @@ class BankDetector(Detector):
             self.bank_ = MemoryBank(self.index_.vectors, image_of)
         else:
             self.bank_ = MemoryBank(tensors.pop("vectors"), image_of)
-            self.index_ = build_index(self.bank_.vectors, "exact", self.threads)
+            self.index_ = build_index(self.bank_.vectors, "exact", self.threads, self.graph_.device)
         self.stats_ = tensors
 
     def _check_parameters(self) -> None:
