@@ -12,7 +12,7 @@ import pytest
 import onlygood
 from onlygood.methods import Detector, method_names
 
-COMMANDS = ("fit", "inspect", "evaluate", "info", "synthesize", "weights", "demo")
+COMMANDS = ("fit", "inspect", "evaluate", "info", "synthesize", "weights", "bench", "demo")
 
 
 def test_help_names_every_command_and_each_has_an_example(og) -> None:

@@ -164,9 +164,15 @@ class BankDetector(Detector):
     # inspecting and storing
 
     def _patch_scores(self, features: Features) -> Array:
-        h, w, d = features.shape
-        squared, rows = self.index_.search(halved(features.reshape(-1, d)), self._k)
-        return np.asarray(self._score(squared, rows), np.float32).reshape(h, w)
+        return self._scores_from(*self._neighbours_of(features), features.shape[:2])
+
+    def _neighbours_of(self, features: Features) -> tuple[Array, NDArray[np.int64]]:
+        """Neighbours in the bank `(h * w, k)` of patch features `(h, w, D)`: squared distances and rows."""
+        return self.index_.search(halved(features.reshape(-1, features.shape[-1])), self._k)
+
+    def _scores_from(self, squared: Array, rows: NDArray[np.int64], grid: tuple[int, ...]) -> Array:
+        """Patch scores `(h, w)` from these neighbours."""
+        return np.asarray(self._score(squared, rows), np.float32).reshape(grid)
 
     def _tensors(self) -> dict[str, NDArray[Any]]:
         tensors: dict[str, NDArray[Any]] = {"image_of": self.bank_.image_of, **self.stats_}

@@ -271,8 +271,19 @@ class Detector(ABC):
         raise ParameterError(f"{self.method} keeps no memory bank; fit it anew with all good images.")
 
     def _inspect_one(self, source: ImageSource, with_map: bool, original_size: bool) -> Inspection:
-        features, (width, height) = self.graph_.features(source)
-        patches = self._patch_scores(features)
+        features, size = self.graph_.features(source)
+        return self._judge(source.name, self._patch_scores(features), size, with_map, original_size)
+
+    def _judge(
+        self,
+        name: str,
+        patches: NDArray[np.float32],
+        size: tuple[int, int],
+        with_map: bool = True,
+        original_size: bool = False,
+    ) -> Inspection:
+        """Score, map, regions and verdict from the patch scores `(h, w)` of an image of `size` (width, height)."""
+        width, height = size
         score = image_score(patches, self.image_score)
         map_: NDArray[np.float32] | None = None
         regions: tuple[Region, ...] = ()
@@ -282,13 +293,13 @@ class Detector(ABC):
             if original_size:
                 map_ = at_size(map_, width, height)
         return Inspection(
-            name=source.name,
+            name=name,
             score=score,
             p_value=float(self.calibration_.p_values([score])[0]),
             verdict=self.calibration_.verdict(score),
             map=map_,
             regions=regions,
-            size=(width, height),
+            size=size,
         )
 
     def _feature_graph(self, aggregator: str | None = None) -> FeatureGraph:
