@@ -178,19 +178,31 @@ def child_environment(threads: int) -> dict[str, str]:
     }
 
 
-def time_command(command: Sequence[str | Path]) -> dict[str, float]:
+def time_command(
+    command: Sequence[str | Path], *, fine: Sequence[int] = (0,), threads: int | None = None
+) -> dict[str, float]:
     """Wall and CPU seconds of a command from start to exit, its output thrown away.
 
+    Args:
+        command: Program and arguments.
+        fine: Exit statuses that are no failure.
+        threads: Threads for its maths libraries; None leaves them as they are.
+
     Raises:
-        PeerError: It exits with another status than 0.
+        PeerError: It exits with another status.
     """
+    env = None if threads is None else {**os.environ, **child_environment(threads)}
     started = time.perf_counter()
     process = subprocess.Popen(
-        [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=env,
     )
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.returncode not in fine:
         raise PeerError(f"{command[0]} ended with status {process.returncode}")
     return {"seconds": wall, "cpu_seconds": usage.ru_utime + usage.ru_stime}

@@ -15,31 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from options import ANOMALIB, for_anomalib, for_plain
 from protocol import Peer, time_command
 
 from onlygood.evaluation.metrics import auroc
-from onlygood.features.backbones import find_backbone
-from onlygood.features.weights import resolve
 
 HERE = Path(__file__).parent
-#: Our name -> timm's name, and timm's names of the layers whose maps are ours.
-ANOMALIB = {
-    "efficientnet_lite0": ("tf_efficientnet_lite0", ["blocks.2", "blocks.4"]),
-    "resnet18": ("resnet18", ["layer2", "layer3"]),
-    "wide_resnet50_2": ("wide_resnet50_2", ["layer2", "layer3"]),
-}
-
-
-def options(backbone: str, ratio: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What to ask anomalib's and the plain `fit` for: the same network with the same weights."""
-    spec = find_backbone(backbone)
-    known = spec.package.startswith("efficientnet")
-    weights = str(resolve(spec, allow_download=False).path) if known else None
-    name, layers = ANOMALIB[backbone]
-    theirs = {"backbone": name, "layers": layers, "weights": weights, "size": 256}
-    theirs |= {"mean": spec.mean, "std": spec.std, "coreset_ratio": ratio, "num_neighbors": 9}
-    plain = {"backbone": backbone, "layers": list(spec.layers), "weights": weights or "random", "size": 256}
-    return theirs, plain | {"coreset_ratio": ratio}
 
 
 def spread(files: list[Path], count: int) -> list[str]:
@@ -69,7 +50,7 @@ def main() -> None:
     good = spread(sorted((given.data / "test/good").iterdir()), given.test // 2)
     bad = spread(sorted(f for f in (given.data / "test").glob("*/*") if f.parent.name != "good"), given.test // 2)
     labels = np.array([False] * len(good) + [True] * len(bad))
-    theirs, plain = options(given.backbone, given.ratio)
+    theirs, plain = for_anomalib(given.backbone, given.ratio), for_plain(given.backbone, given.ratio)
     python = given.peers / "bin/python"
     scores: dict[str, np.ndarray[Any, Any]] = {}
 
