@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +66,14 @@ class Records:
 
     def done(self, kind: str, key: dict[str, Any], ours: bool = True) -> bool:
         """Whether this was measured and did not fail; if it is of onlygood, with the code as it is now."""
-        return any(
-            record["key"] == key and (not ours or record["code"] == code()) for record in self.good(kind, **key)
-        )
+        return any(record["key"] == key and (not ours or record["code"] == code()) for record in self.good(kind, **key))
 
     def everything(self) -> list[dict[str, Any]]:
         """All measurements, those that no longer count too."""
         return list(self._all)
 
 
+@cache
 def code() -> str:
     """Eight digits that change whenever the package's source does."""
     digest = hashlib.sha256()
@@ -99,7 +99,9 @@ def where(records: list[dict[str, Any]]) -> str:
                 used[name].append(number)
     packages = ", ".join(f"{name} {' and '.join(numbers)}" for name, numbers in used.items())
     dates = sorted(record["date"][:10] for record in records)
-    text = f"{'; '.join(lines)}. {packages}. Measured {dates[0]}" + (f" to {dates[-1]}." if dates[-1] > dates[0] else ".")
+    text = f"{'; '.join(lines)}. {packages}. Measured {dates[0]}" + (
+        f" to {dates[-1]}." if dates[-1] > dates[0] else "."
+    )
     if len(machines) > 1:
         text += " **Not all on one machine.**"
     if len({r["code"] for r in records}) > 1:

@@ -51,11 +51,11 @@ MARKS = ("<!-- tables -->", "<!-- end of tables -->")
 COLUMNS = ("image_auroc", "pixel_auroc", "aupro", "frr1", "frr5", "escape1", "escape5", "fit_s", "ms")
 
 
-def data_sets(folder: Path, train: int) -> dict[str, tuple[list[Path], list[Sample]]]:
-    """Training images (at most `train`, spread evenly) and labelled test images of each set."""
+def data_sets(folder: Path | None, train: int) -> dict[str, tuple[list[Path], list[Sample]]]:
+    """Training images (at most `train`, spread evenly) and labelled test images of each set; ELPV needs no folder."""
     sets = {
         path.name: (find_good_images(path), find_labelled_images(path))
-        for path in sorted(folder.iterdir())
+        for path in (sorted(folder.iterdir()) if folder else ())
         if (path / "train").is_dir()
     }
     for cells in ("mono", "poly"):
