@@ -68,6 +68,14 @@ class Records:
         """Whether this was measured and did not fail; if it is of onlygood, with the code as it is now."""
         return any(record["key"] == key and (not ours or record["code"] == code()) for record in self.good(kind, **key))
 
+    def counting(self, base: dict[str, Any]) -> list[dict[str, Any]]:
+        """The last measurement of each kind and key, of those that have these settings or none."""
+        last: dict[str, dict[str, Any]] = {}
+        for record in self._all:
+            if all(record["key"].get(name, value) == value for name, value in base.items()):
+                last[record["kind"] + json.dumps(record["key"], sort_keys=True)] = record
+        return list(last.values())
+
     def everything(self) -> list[dict[str, Any]]:
         """All measurements, those that no longer count too."""
         return list(self._all)

@@ -2,10 +2,10 @@
 
     python benchmarks/speed.py --data FOLDER_OF_SETS --peers FOLDER_OF_PEERS --into docs/benchmarks.md
 
-FOLDER_OF_PEERS is what benchmarks/peers/install.sh makes; without it only onlygood and the plain torch + faiss are measured.
-FOLDER_OF_SETS holds data sets in the MVTec AD layout; ELPV comes from the package elpv-dataset. Every measurement is
-appended to OUT/records.jsonl as it is made. With --skip-done a stopped run goes on; onlygood is measured
-again where its code has changed since. Run it on a machine that does nothing else.
+FOLDER_OF_PEERS is what benchmarks/peers/install.sh makes; without it anomalib is left out. FOLDER_OF_SETS holds data
+sets in the MVTec AD layout; ELPV comes from the package elpv-dataset. Every measurement is appended to
+OUT/records.jsonl as it is made. With --skip-done a stopped run goes on; onlygood is measured again where its
+code has changed since. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -238,16 +239,17 @@ def inspect(bench: Bench) -> None:
                 if child is None:
                     continue
                 time.sleep(PAUSE)
-
-                def one(child: Peer = child, route: str = route) -> dict[str, Any]:
-                    answer = child.ask("inspect", images=images, route=route)
-                    answer |= {"median_ms": median(answer["milliseconds"]), "versions": child.ready["versions"]}
-                    return answer
-
-                bench.measure("inspect", {**key(model, route), "repeat": repeat}, one)
+                turn = partial(one_turn, child, images, route)
+                bench.measure("inspect", {**key(model, route), "repeat": repeat}, turn)
             for model, route in left:
                 if (model, route) in children:
                     accuracy_of(bench, children[model, route], name, model, route, key(model, route))
+
+
+def one_turn(child: Peer, images: list[str], route: str) -> dict[str, Any]:
+    """Every image once."""
+    answer = child.ask("inspect", images=images, route=route)
+    return {**answer, "median_ms": median(answer["milliseconds"]), "versions": child.ready["versions"]}
 
 
 def loaded(bench: Bench, stack: ExitStack, model: Model, route: str, folder: Path, images: list[str]) -> Peer | str:

@@ -24,19 +24,24 @@ def page(records: Records) -> str:
     """Everything between the marks, as Markdown. Of several settings only those measured last are shown."""
     base = latest(records)
     sets = list(dict.fromkeys(r["key"]["set"] for kind in ("fit", "inspect") for r in records.of(kind, **base)))
-    parts = [where(records.everything()), settings(base), "## Targets", target_table(records, base)]
-    for name in sets:
-        parts += [f"## Inspecting: {name}", inspect_table(records, base, name)]
-        parts += [f"## Fitting: {name}", fit_table(records, base, name)]
-    for title, table in (
+    parts = [where(records.counting(base)), settings(base), "## Targets", target_table(records, base)]
+    tables = [
+        pair
+        for name in sets
+        for pair in (
+            (f"Inspecting: {name}", inspect_table(records, base, name)),
+            (f"Fitting: {name}", fit_table(records, base, name)),
+        )
+    ]
+    tables += [
         ("Against the backbone alone", backbone_table(records, base)),
         ("Graph against exact search", accuracy_table(records, base)),
         ("Starting", start_table(records)),
         ("Installing", install_table(records)),
         ("What failed", failures(records, base)),
-    ):
-        if table:
-            parts += [f"## {title}", table]
+    ]
+    for title, rows in tables:
+        parts += [f"## {title}", rows] if rows else []
     return "\n\n".join(part for part in parts if part)
 
 
@@ -99,7 +104,7 @@ def _of_backbones(records: Records, base: dict[str, Any]) -> list[Target]:
 
 
 def _of_accuracy(records: Records, base: dict[str, Any]) -> list[Target]:
-    rows = [r for r in records.good("accuracy", index="graph", **base)]
+    rows = records.good("accuracy", index="graph", **base)
     recalls = {r["key"]["set"]: min(r["values"]["recall"], r["values"]["recall_good"]) for r in rows}
     found = [
         Target(
@@ -131,7 +136,7 @@ def _of_set(records: Records, base: dict[str, Any], name: str) -> list[Target]:
     ratio = theirs["seconds"] / mine["seconds"] if mine and theirs else None
     reckoned = " (reckoned)" if theirs and theirs["reckoned"] else ""
     what = f"{name}: fitting at least 20 times as fast as anomalib (10 % coreset, its default)"
-    found.append(Target(what, _times(ratio) + reckoned, None if ratio is None else ratio >= 20))
+    found.append(Target(what, _times(ratio) + reckoned, ratio >= 20 if ratio and enough else None))
     times = _times_of(records, base, name)
     ours = times.get(OURS)
     large = {key: row for key, row in times.items() if key[0] == THEIRS[0]}
@@ -142,12 +147,12 @@ def _of_set(records: Records, base: dict[str, Any], name: str) -> list[Target]:
         ratio = other["median"] / ours["median"] if other and ours else None
         route = f" ({speedy[1]})" if ratio and speedy else ""
         what = f"{name}: inspecting at least 10 times as fast as anomalib, {which}"
-        found.append(Target(what, _times(ratio) + route, None if ratio is None else ratio >= 10))
+        found.append(Target(what, _times(ratio) + route, ratio >= 10 if ratio and enough else None))
         other = large.get(light) if light else None
         share = ours["peak_mib"] / other["peak_mib"] if other and ours else None
         route = f" ({light[1]})" if share and light else ""
         what = f"{name}: inspecting in at most a quarter of anomalib's memory, {which}"
-        found.append(Target(what, f"{share:.2f}{route}" if share else "", None if share is None else share <= 0.25))
+        found.append(Target(what, f"{share:.2f}{route}" if share else "", share <= 0.25 if share and enough else None))
     return found
 
 
@@ -296,9 +301,8 @@ def install_table(records: Records) -> str:
 def failures(records: Records, base: dict[str, Any]) -> str:
     """Each measurement that ended in an error, with its last line."""
     lines = []
-    for record in records.everything():
-        same = records.of(record["kind"], **record["key"])
-        if "error" in record["values"] and record in same and base.items() <= record["key"].items():
+    for record in records.counting(base):
+        if "error" in record["values"]:
             what = ", ".join(str(value) for name, value in record["key"].items() if name not in base)
             last = record["values"]["error"].strip().splitlines()[-1][:200]
             lines.append(f"* {record['kind']} {what}: `{last}`")
