@@ -121,10 +121,11 @@ class Bench:
         except PeerError as error:
             values = {"error": str(error)[-3000:]}
         more = {f"anomalib's {k}" if k in ("torch", "openvino", "onnxruntime") else k: v for k, v in _more(values)}
-        record = self.records.add(kind, key, values, **more)
-        shown = {k: v for k, v in record["values"].items() if k not in ("milliseconds", "scores", "step")}
-        said = json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in shown.items()})
-        print(f"{kind} {' '.join(map(str, key.values()))}: {said[-700:]}", flush=True)
+        self.records.add(kind, key, values, **more)
+        shown = {
+            k: round(v, 3) if isinstance(v, float) else v for k, v in values.items() if not isinstance(v, dict | list)
+        }
+        print(f"{kind} {' '.join(map(str, key.values()))}: {json.dumps(shown)}", flush=True)
         return "error" not in values
 
 

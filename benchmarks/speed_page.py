@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -14,6 +14,8 @@ from records import Records, where
 OURS = ("onlygood, full bank", "onnxruntime")
 #: anomalib as it comes: its default coreset, inspected as it recommends.
 THEIRS = ("anomalib, 10 % coreset", "engine")
+#: Sets on which the graph is held against exact search.
+SETS = ("magnetic_tile", "cookie", "hazelnut", "elpv_mono", "elpv_poly")
 #: Bytes of a MiB in MB.
 MB = 2**20 / 1e6
 
@@ -86,7 +88,7 @@ def targets(records: Records, base: dict[str, Any]) -> list[Target]:
     """Every target, met or not."""
     found = [*_of_backbones(records, base), *_of_accuracy(records, base)]
     sets = list(dict.fromkeys(r["key"]["set"] for r in records.of("fit", **base)))
-    for name in sets or ["?"]:
+    for name in sets or ["magnetic_tile"]:
         found += _of_set(records, base, name)
     return [*found, *_of_start(records), *_of_install(records)]
 
@@ -104,23 +106,30 @@ def _of_backbones(records: Records, base: dict[str, Any]) -> list[Target]:
 
 
 def _of_accuracy(records: Records, base: dict[str, Any]) -> list[Target]:
-    rows = records.good("accuracy", index="graph", **base)
-    recalls = {r["key"]["set"]: min(r["values"]["recall"], r["values"]["recall_good"]) for r in rows}
-    found = [
-        Target(
-            "recall of the graph at least 0.99 on every set",
-            ", ".join(f"{name} {value:.4f}" for name, value in recalls.items()),
-            min(recalls.values()) >= 0.99 if recalls else None,
-        )
-    ]
-    away = {}
-    for row in rows:
-        exact = records.good("accuracy", index="exact", set=row["key"]["set"], **base)
+    """Met only where every set was measured; one bad set is enough not to."""
+    recalls, away = {}, {}
+    for row in records.good("accuracy", index="graph", **base):
+        name, values = row["key"]["set"], row["values"]
+        recalls[name] = min(values["recall"], values["recall_good"])
+        exact = records.good("accuracy", index="exact", set=name, **base)
         if exact:
-            away[row["key"]["set"]] = row["values"]["auroc"] - exact[-1]["values"]["auroc"]
-    measured = ", ".join(f"{name} {value:+.4f}" for name, value in away.items())
-    met = max(map(abs, away.values())) <= 0.002 if away else None
-    return [*found, Target("AUROC of the graph within 0.002 of exact search on every set", measured, met)]
+            away[name] = values["auroc"] - exact[-1]["values"]["auroc"]
+    return [
+        _everywhere("recall of the graph at least 0.99 on every set", recalls, "{:.4f}", lambda value: value >= 0.99),
+        _everywhere(
+            "AUROC of the graph within 0.002 of exact search on every set", away, "{:+.4f}", lambda v: abs(v) <= 0.002
+        ),
+    ]
+
+
+def _everywhere(what: str, found: dict[str, float], form: str, fine: Callable[[float], bool]) -> Target:
+    measured = ", ".join(f"{name} {form.format(value)}" for name, value in found.items())
+    missing = [name for name in SETS if name not in found]
+    if not all(map(fine, found.values())):
+        return Target(what, measured, False)
+    return Target(
+        what, f"{measured}; not yet on {', '.join(missing)}" if missing else measured, None if missing else True
+    )
 
 
 def _of_set(records: Records, base: dict[str, Any], name: str) -> list[Target]:
