@@ -1,10 +1,11 @@
-"""How onlygood grows: with the training images, the input size and the backbone; with the graph, a coreset and exact search.
+"""How time and memory grow with the training images, the input size and the backbone; by graph, coreset, exact search.
 
     python benchmarks/growth.py --into docs/benchmarks.md
 
 Images are the good solar cells of ELPV (mono and poly, package elpv-dataset) that are not held out for testing. Where
 more are asked for than there are, mirrored and turned copies follow. Every fit and every inspection runs in a
-process of its own; records go to OUT/growth.jsonl as they are made. --skip-done goes on where a run was stopped.
+process of its own; records go to OUT/growth.jsonl as they are made. --skip-done goes on where a run was stopped; what
+failed or took too long is tried again without it, or with --retry.
 """
 
 from __future__ import annotations
@@ -14,22 +15,20 @@ import itertools
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from onlygood.features.backbones import find_backbone
 from onlygood.images.elpv import load_elpv
 from onlygood.images.sources import spread
 from peers.options import weights_of
 from peers.protocol import Peer, PeerError
 from plot import Line, Panel, write_charts
-from records import Records, replace_between, where
+from records import Records, code, replace_between, where
 
 HERE = Path(__file__).resolve().parent
 COUNTS = (50, 100, 200, 500, 1000, 2000)
@@ -48,6 +47,7 @@ TURNS = (
     Image.Transpose.ROTATE_90,
     Image.Transpose.TRANSPOSE,
 )
+NOT_TRIED = "not tried: "
 AXES = ("images", "size", "backbone")
 
 
@@ -94,8 +94,19 @@ class Growth:
         fixed = {"images": given.fixed_images, "size": 256, "backbone": BACKBONES[0], axis: value}
         return {"axis": axis, "variant": variant, "what": what, "threads": given.threads, **fixed}
 
-    def wanted(self, key: dict[str, Any]) -> bool:
-        return not (self.given.skip_done and self.records.done("growth", key))
+    def wanted(self, key: dict[str, Any], stopped: dict[tuple[str, str], str]) -> bool:
+        """Whether to measure this; `stopped` says why a variant is not tried with larger values, and is added to."""
+        which = (key["variant"], key["what"])
+        last = [r for r in self.records.of("growth", **key) if r["code"] == code()] if self.given.skip_done else []
+        failed = last[-1]["values"].get("error") if last else None
+        if failed and not self.given.retry:
+            stopped.setdefault(which, failed.removeprefix(NOT_TRIED).splitlines()[0])
+            return False
+        if last and not failed:
+            return False
+        if which in stopped:
+            self.put(key, {"error": NOT_TRIED + stopped[which]})
+        return which not in stopped
 
     def put(self, key: dict[str, Any], values: dict[str, Any]) -> None:
         self.records.add("growth", key, values)
@@ -105,63 +116,71 @@ class Growth:
 
 def run_axis(growth: Growth, axis: str, values: list[Any]) -> None:
     """Every value of one axis, smallest first; a variant that fails or takes too long is not tried with larger ones."""
-    over: dict[tuple[str, str], str] = {}
+    stopped: dict[tuple[str, str], str] = {}
+    folder = growth.out / "growth-model"
     for value in values:
-        fixed = growth.key(axis, value, "", "")
-        asked = {"backbone": fixed["backbone"], "size": fixed["size"], "weights": weights_of(fixed["backbone"])}
-        folder = growth.out / "growth-model"
-        for variant, options in VARIANTS.items():
-            fit_key = growth.key(axis, value, variant, "fit")
-            inspect_key = growth.key(axis, value, variant, "inspect")
-            borrowed = variant == "exact"  # inspects with the graph's model
-            to_fit, to_inspect = growth.wanted(fit_key), growth.wanted(inspect_key)
-            if borrowed and axis == "images" and value > growth.given.exact_fits:
-                to_fit = False
-            own = folder / variant.split()[0]
-            for_exact = variant == "graph" and growth.wanted(growth.key(axis, value, "exact", "inspect"))
-            if (variant, "fit") in over:
-                if to_fit:
-                    growth.put(fit_key, {"error": f"not tried: {over[variant, 'fit']}"})
-            elif to_fit or for_exact or (to_inspect and not borrowed):
-                values_of = attempt(
-                    growth, lambda c, o=own, p=options: fitted(growth, c, fixed["images"], o, asked | p)
-                )
-                growth.put(fit_key, values_of)
-                if "error" in values_of:
-                    over[variant, "fit"] = values_of["error"].splitlines()[0]
-            model = folder / "graph" if borrowed else own
-            if to_inspect and model.is_dir() and (variant, "inspect") not in over:
-                index = "exact" if borrowed else None
-                values_of = attempt(growth, lambda c, m=model, i=index: inspected(growth, c, m, i))
-                growth.put(inspect_key, values_of)
-                if "error" in values_of:
-                    over[variant, "inspect"] = values_of["error"].splitlines()[0]
+        shutil.rmtree(folder, ignore_errors=True)
+        for variant in VARIANTS:
+            key = growth.key(axis, value, variant, "fit")
+            vectors = key["images"] * (key["size"] // 8) ** 2
+            if variant != "exact" or vectors <= growth.given.exact_fits:
+                fit(growth, key, folder, stopped)
+            inspect(growth, growth.key(axis, value, variant, "inspect"), folder, stopped)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def attempt(growth: Growth, what: Any) -> dict[str, Any]:
-    """What a fresh process answers, or its error."""
+def fit(
+    growth: Growth, key: dict[str, Any], folder: Path, stopped: dict[tuple[str, str], str], again: bool = False
+) -> None:
+    """One fit in a fresh process; `again` where its model is needed although it was measured before."""
+    if not again and not growth.wanted(key, stopped):
+        return
+    asked = {"backbone": key["backbone"], "size": key["size"], "weights": weights_of(key["backbone"])}
+    into = folder / key["variant"].split()[0]
+    images = growth.training(key["images"])
+
+    def ask(child: Peer) -> dict[str, Any]:
+        options = asked | VARIANTS[key["variant"]]
+        return child.ask("fit", images=images, into=into, threads=growth.given.threads, **options)
+
+    attempt(growth, key, ask, stopped)
+
+
+def inspect(growth: Growth, key: dict[str, Any], folder: Path, stopped: dict[tuple[str, str], str]) -> None:
+    """Times of all turns together, and the highest memory of a process that only inspects."""
+    if not growth.wanted(key, stopped):
+        return
+    exact = key["variant"] == "exact"  # with the graph's model, whose fit is not quadratic
+    variant = "graph" if exact else key["variant"]
+    model = folder / variant.split()[0]
+    if not (model / "model.og").exists() and (variant, "fit") not in stopped:
+        fit(growth, {**key, "variant": variant, "what": "fit"}, folder, stopped, again=True)
+    if not (model / "model.og").exists():
+        growth.put(key, {"error": f"{NOT_TRIED}there is no model"})
+        return
+
+    def ask(child: Peer) -> dict[str, Any]:
+        child.ask("load", folder=model, threads=growth.given.threads, index="exact" if exact else None)
+        child.ask("inspect", images=growth.test[:2])  # not counted
+        answers = [child.ask("inspect", images=growth.test) for _ in range(1 if exact else growth.given.repeats)]
+        ms = np.concatenate([answer["milliseconds"] for answer in answers])
+        figures = {"median_ms": float(np.median(ms)), "p95_ms": float(np.percentile(ms, 95)), "runs": len(ms)}
+        return {**figures, "peak_mib": answers[-1]["peak_mib"]}
+
+    attempt(growth, key, ask, stopped)
+
+
+def attempt(
+    growth: Growth, key: dict[str, Any], ask: Callable[[Peer], dict[str, Any]], stopped: dict[tuple[str, str], str]
+) -> None:
+    """Record what a fresh process answers, or its error."""
     try:
         with growth.peer() as child:
-            return dict(what(child))
+            values = ask(child)
     except PeerError as error:
-        return {"error": str(error)[-3000:]}
-
-
-def fitted(growth: Growth, child: Peer, count: int, into: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    shutil.rmtree(into, ignore_errors=True)
-    images = growth.training(count)
-    return child.ask("fit", images=images, into=into, threads=growth.given.threads, **asked)
-
-
-def inspected(growth: Growth, child: Peer, folder: Path, index: str | None) -> dict[str, Any]:
-    """Times of all turns together, and the highest memory of a process that only inspects."""
-    child.ask("load", folder=folder, threads=growth.given.threads, index=index)
-    child.ask("inspect", images=growth.test[:3])  # not counted
-    answers = [child.ask("inspect", images=growth.test) for _ in range(growth.given.repeats)]
-    ms = np.concatenate([answer["milliseconds"] for answer in answers])
-    figures = {"median_ms": float(np.median(ms)), "p95_ms": float(np.percentile(ms, 95)), "runs": len(ms)}
-    return {**figures, "peak_mib": answers[-1]["peak_mib"]}
+        values = {"error": str(error)[-3000:]}
+        stopped[key["variant"], key["what"]] = str(error).splitlines()[0]
+    growth.put(key, values)
 
 
 # the page
@@ -193,7 +212,7 @@ def table(records: Records, axis: str) -> str:
     ):
         fit, inspect = found.get("fit", {}), found.get("inspect", {})
         why = fit.get("error", "").strip().splitlines()
-        said = f"failed: {why[0][:60]}" if why else "-"
+        said = why[0][:70] if why else "-"
         random = ", random weights" if str(fit.get("weights", "")).startswith("random") else ""
         cells = [f"{value}{random}", variant, f"{fit['bank']:,}" if "bank" in fit else "-"]
         cells += [f"{fit['seconds']:.1f}" if "seconds" in fit else said, _whole(fit.get("peak_mib"))]
@@ -254,7 +273,10 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--backbones", nargs="*", default=list(BACKBONES), choices=BACKBONES)
     parser.add_argument("--fixed-images", type=int, default=100, help="images for the axes size and backbone")
-    parser.add_argument("--exact-fits", type=int, default=200, help="most images fitted by exact search (quadratic)")
+    parser.add_argument(
+        "--exact-fits", type=int, default=220_000, help="most vectors fitted by exact search (quadratic)"
+    )
+    parser.add_argument("--retry", action="store_true", help="try again what failed or took too long")
     parser.add_argument("--test", type=int, default=20, help="test images that are timed")
     parser.add_argument("--repeats", type=int, default=3, help="turns over these images")
     parser.add_argument("--threads", type=int, default=2)
