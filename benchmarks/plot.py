@@ -38,13 +38,17 @@ class Panel:
 
 
 def write_charts(path: Path, panels: Sequence[Panel]) -> None:
-    """Write panels side by side into one SVG file."""
-    width = WIDTH * len(panels)
+    """Write panels into one SVG file, two in a row."""
+    columns = min(2, len(panels))
+    width, height = WIDTH * columns, HEIGHT * ceil(len(panels) / columns)
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{escape("; ".join(panel.title for panel in panels))}">',
-        f'<style>{STYLE}</style><rect width="{width}" height="{HEIGHT}" fill="#fff"/>',
-        *(f'<g transform="translate({number * WIDTH} 0)">{_panel(panel)}</g>' for number, panel in enumerate(panels)),
+        f'<style>{STYLE}</style><rect width="{width}" height="{height}" fill="#fff"/>',
+        *(
+            f'<g transform="translate({number % columns * WIDTH} {number // columns * HEIGHT})">{_panel(panel)}</g>'
+            for number, panel in enumerate(panels)
+        ),
         "</svg>",
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +64,8 @@ def _panel(panel: Panel) -> str:
     xs = sorted({x for line in lines for x, _ in line.points})
     ys = [y for line in lines for _, y in line.points]
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
-    low_x, high_x = _range(xs[0], xs[-1])
-    low_y, high_y = _range(min(ys), max(ys))
+    low_x, high_x = _range(xs[0], xs[-1], 1.1)
+    low_y, high_y = _range(min(ys), max(ys), 2)  # little growth must look little
 
     def at_x(value: float) -> float:
         return LEFT + (log10(value) - log10(low_x)) / (log10(high_x) - log10(low_x)) * (right - LEFT)
@@ -97,16 +101,16 @@ def _panel(panel: Panel) -> str:
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten from `low` to `high`; whole powers alone where these are many."""
+    """Round numbers from `low` to `high`: the fewer powers of ten there are, the more of each."""
     powers = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
-    steps = (1, 2, 5) if high / low < 1000 else (1,)
+    steps = (1, 1.5, 2, 3, 5, 7) if high / low < 10 else (1, 2, 5) if high / low < 1000 else (1,)
     return [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
 
 
-def _range(low: float, high: float) -> tuple[float, float]:
-    """Ends of an axis with some room, and never empty."""
+def _range(low: float, high: float, least: float) -> tuple[float, float]:
+    """Ends of an axis with some room, at least `least` times apart."""
     room = max((high / low) ** 0.06, 1.02)
-    if high / low < 2:  # little growth must look little
+    if high / low < least:
         middle = (low * high) ** 0.5
-        low, high = middle / 2, middle * 2
+        low, high = middle / least**0.5, middle * least**0.5
     return low / room, high * room
