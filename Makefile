@@ -1,17 +1,23 @@
-# make demo, make test: each works alone in a fresh clone with Python >= 3.11, git and make.
+# make demo, make test, make bench: each works alone in a fresh clone with Python >= 3.11, git and make.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test lint clean
+# What make bench measures with: DATA is a folder of data sets (without it ELPV alone), PEERS anomalib's environment.
+DATA ?=
+PEERS ?= .peers
+BENCH ?= bench-output
+
+.PHONY: help install demo test lint bench clean
 
 help:
 	@echo "make demo   fit, inspect and report on real solar-cell images (into demo-output/)"
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types alone"
-	@echo "make clean  remove the environment and everything generated"
+	@echo "make bench  measure beside anomalib, for hours, on an idle machine; goes on where it was stopped (docs/benchmarks.md)"
+	@echo "make clean  remove the environment and what was generated, but not what was measured"
 
 install: $(INSTALLED)
 
@@ -43,6 +49,13 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The environment's sizes are written last, so an installation that was cut off is done again.
+bench: $(INSTALLED)
+	@test -f $(PEERS)/installed.json || PYTHON=$(PYTHON) benchmarks/peers/install.sh $(PEERS)
+	$(BIN)/python benchmarks/speed.py --skip-done $(if $(DATA),--data $(DATA)) --peers $(PEERS) --out $(BENCH) --into docs/benchmarks.md
+	$(BIN)/python benchmarks/growth.py --skip-done --out $(BENCH) --into docs/benchmarks.md
+	$(BIN)/python benchmarks/steady.py --skip-done --out $(BENCH) --into docs/benchmarks.md
 
 clean:
 	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
