@@ -33,7 +33,7 @@ from onlygood.images.layouts import Sample
 from onlygood.images.sources import spread
 from peers.options import for_anomalib, for_ours, for_plain
 from peers.protocol import Peer, PeerError, time_command
-from records import Records, replace_between
+from records import Records, code, replace_between
 from results import data_sets
 from speed_page import page
 
@@ -113,6 +113,12 @@ class Bench:
     def wanted(self, kind: str, key: dict[str, Any], family: str = ONLYGOOD) -> bool:
         """Whether this is to be measured."""
         return not (self.given.skip_done and self.records.done(kind, key, ours=family == ONLYGOOD))
+
+    def failed(self, kind: str, key: dict[str, Any], family: str) -> bool:
+        """Whether this ended in an error before, with the code as it is, and is not to be tried again."""
+        last = [r for r in self.records.of(kind, **key) if r["key"] == key] if self.given.skip_done else []
+        now = bool(last) and (family != ONLYGOOD or last[-1]["code"] == code())
+        return now and "error" in last[-1]["values"]
 
     def measure(self, kind: str, key: dict[str, Any], what: Callable[[], dict[str, Any]]) -> bool:
         """Measure and record; a peer that fails is a result, too."""
@@ -210,41 +216,44 @@ def timed_images(bench: Bench, name: str) -> list[str]:
 def inspect(bench: Bench) -> None:
     """Milliseconds of each image and memory, all contenders taking turns; then the AUROC of each."""
     for name in bench.compared:
-        present = contenders(bench, name)
-        if not present:
+        if any(bench.folder(name, model).is_dir() for model in bench.models):
+            inspect_set(bench, name)
+        else:
             print(f"Nothing is fitted on {name} yet; the step fit does it.", file=sys.stderr)
-            continue
-        images = timed_images(bench, name)
 
-        def key(model: Model, route: str, name: str = name) -> dict[str, Any]:
-            return {"set": name, "model": model.name, "route": route, **bench.base}
 
-        turns = [
-            (repeat, model, route)
-            for repeat in range(bench.given.repeats)
-            for model, route in (present if repeat % 2 == 0 else reversed(present))
-            if bench.wanted("inspect", {**key(model, route), "repeat": repeat}, model.family)
-        ]
-        left = [(m, r) for m, r in present if bench.wanted("auroc", key(m, r), m.family)]
-        with ExitStack() as stack:
-            children: dict[tuple[Model, str], Peer] = {}
-            for model, route in dict.fromkeys([*((m, r) for _, m, r in turns), *left]):
-                child = loaded(bench, stack, model, route, bench.folder(name, model), images)
-                if isinstance(child, Peer):
-                    children[model, route] = child
-                else:
-                    bench.records.add("inspect", {**key(model, route), "repeat": "loading"}, {"error": child})
-                    print(f"{model.name} {route}: {child}", file=sys.stderr, flush=True)
-            for repeat, model, route in turns:
-                child = children.get((model, route))
-                if child is None:
-                    continue
+def inspect_set(bench: Bench, name: str) -> None:
+    """All turns of one set. A turn that lacks one contender is taken again by all, so that none is timed alone."""
+    images = timed_images(bench, name)
+
+    def key(model: Model, route: str) -> dict[str, Any]:
+        return {"set": name, "model": model.name, "route": route, **bench.base}
+
+    present = [(m, r) for m, r in contenders(bench, name) if not bench.failed("load", key(m, r), m.family)]
+    turns = [
+        repeat
+        for repeat in range(bench.given.repeats)
+        if any(bench.wanted("inspect", {**key(m, r), "repeat": repeat}, m.family) for m, r in present)
+    ]
+    left = [
+        (m, r) for m, r in present if not drawn_at_random(bench, name, m) and bench.wanted("auroc", key(m, r), m.family)
+    ]
+    with ExitStack() as stack:
+        children: dict[tuple[Model, str], Peer] = {}
+        for model, route in present if turns else left:
+            load = partial(loaded, bench, stack, children, (model, route), bench.folder(name, model), images)
+            bench.measure("load", key(model, route), load)
+        for repeat in turns:
+            for (model, route), child in list(children.items())[:: 1 if repeat % 2 == 0 else -1]:
                 time.sleep(PAUSE)
                 turn = partial(one_turn, child, images, route)
                 bench.measure("inspect", {**key(model, route), "repeat": repeat}, turn)
-            for model, route in left:
-                if (model, route) in children:
-                    accuracy_of(bench, children[model, route], name, model, route, key(model, route))
+        test = bench.sets[name][1]
+        chosen = [test[i] for i in spread(len(test), bench.given.test)]
+        for model, route in left:
+            if (model, route) in children:
+                scored = partial(test_auroc, children[model, route], chosen, route)
+                bench.measure("auroc", key(model, route), scored)
 
 
 def one_turn(child: Peer, images: list[str], route: str) -> dict[str, Any]:
@@ -253,27 +262,28 @@ def one_turn(child: Peer, images: list[str], route: str) -> dict[str, Any]:
     return {**answer, "median_ms": median(answer["milliseconds"]), "versions": child.ready["versions"]}
 
 
-def loaded(bench: Bench, stack: ExitStack, model: Model, route: str, folder: Path, images: list[str]) -> Peer | str:
-    """A fresh process with a model, warm; or why there is none."""
-    try:
-        child = stack.enter_context(bench.peer(model.family))
-        child.ask("load", folder=folder, route=route, threads=bench.given.threads)
-        child.ask("inspect", images=images[:3], route=route)  # not counted
-        return child
-    except PeerError as error:
-        return str(error)[-3000:]
+def loaded(
+    bench: Bench,
+    stack: ExitStack,
+    children: dict[tuple[Model, str], Peer],
+    contender: tuple[Model, str],
+    folder: Path,
+    images: list[str],
+) -> dict[str, Any]:
+    """Put a fresh process with a model, warm, among the children; the seconds of loading."""
+    model, route = contender
+    child = stack.enter_context(bench.peer(model.family))
+    answer = child.ask("load", folder=folder, route=route, threads=bench.given.threads)
+    child.ask("inspect", images=images[:3], route=route)  # not counted
+    children[contender] = child
+    return {**answer, "start_seconds": child.start_seconds, "versions": child.ready["versions"]}
 
 
-def accuracy_of(bench: Bench, child: Peer, name: str, model: Model, route: str, key: dict[str, Any]) -> None:
-    """AUROC of one contender, unless its coreset is partly random."""
+def drawn_at_random(bench: Bench, name: str, model: Model) -> bool:
+    """Whether part of a coreset was not picked but drawn, so that its AUROC says nothing."""
     fits = bench.records.good("fit", set=name, model=model.name, **bench.base, repeat=0)
     values = fits[-1]["values"] if fits else {}
-    if values.get("greedy_picks", 0) < values.get("bank", 0) and "greedy_picks" in values:
-        return
-    test = bench.sets[name][1]
-    bench.measure(
-        "auroc", key, lambda: test_auroc(child, [test[i] for i in spread(len(test), bench.given.test)], route)
-    )
+    return values.get("greedy_picks", values.get("bank", 0)) < values.get("bank", 0)
 
 
 def test_auroc(child: Peer, test: list[Sample], route: str) -> dict[str, Any]:

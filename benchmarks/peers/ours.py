@@ -69,7 +69,7 @@ def load(folder: str, threads: int, route: str = "onnxruntime", index: str | Non
         detector = loaded[route]
         assert isinstance(detector, BankDetector)
         started = time.perf_counter()
-        detector.index_ = ExactIndex(detector.bank_.vectors)
+        detector.index_ = ExactIndex(detector.bank_.vectors, threads)
         seconds += time.perf_counter() - started
     return {"seconds": seconds}
 

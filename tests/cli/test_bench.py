@@ -14,9 +14,7 @@ def test_json_holds_every_quantity(og, model: Path, part: Path) -> None:
     done = og("bench", "speed", model, part / "test", "--repeats", 1, "--most", 2, "--threads", 1, "--json")
     assert done.status == 0 and not done.err
     found = json.loads(done.out)
-    expected = (
-        "model bytes method backbone size patches dim engine device precision threads index vectors search_threads"
-    )
+    expected = "model bytes method backbone size patches dim engine device precision threads index vectors"
     expected += " load_seconds machine versions stages first_ms images_per_second recall images repeats warm_up"
     assert found.keys() == {*expected.split(), "whole_over_backbone"}
     assert (found["images"], found["repeats"], found["threads"], found["engine"]) == (2, 1, 1, "onnxruntime")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onlygood.cli.options import EngineOption, ThreadsOption
 from onlygood.cli.output import pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -31,12 +32,8 @@ def speed(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     repeats: Annotated[int, typer.Option(min=1, help="Rounds over all images.")] = 5,
     most: Annotated[int, typer.Option(min=1, help="Images at most, spread evenly over those given.")] = 50,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of the feature graph; by default as fitted. The search takes all cores.")
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino; by default the one it was fitted with.")
-    ] = None,
+    threads: ThreadsOption = None,
+    engine: EngineOption = None,
     recall_patches: Annotated[int, typer.Option(min=1, help="Patches on which the search is checked.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -80,7 +77,7 @@ def _sources(paths: list[Path], most: int) -> list[ImageSource]:
 
 
 def _about(detector: Any) -> dict[str, Any]:
-    """What was fitted and what runs it; `index`, `vectors` and `search_threads` are null without a memory bank."""
+    """What was fitted and what runs it; `index` and `vectors` are null without a memory bank."""
     from onlygood.methods.bank import BankDetector
 
     spec, running = detector.graph_.spec, detector.graph_.engine
@@ -96,13 +93,9 @@ def _about(detector: Any) -> dict[str, Any]:
         "threads": detector.graph_.threads,
         "index": None,
         "vectors": None,
-        "search_threads": None,
     }
     if isinstance(detector, BankDetector):
-        import faiss
-
         about |= {"index": detector.index_.kind, "vectors": len(detector.index_)}
-        about |= {"search_threads": faiss.omp_get_max_threads()}
     return about
 
 

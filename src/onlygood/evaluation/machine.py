@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import onlygood
+from onlygood.parallel import cores
 
 #: Packages whose versions move times and scores.
 PACKAGES = ("numpy", "Pillow", "faiss-cpu", "onnxruntime", "openvino", "torch")
@@ -20,7 +20,7 @@ def machine() -> dict[str, Any]:
     memory = _field("/proc/meminfo", "MemTotal").split()
     return {
         "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": cores(),
         "memory_gib": round(int(memory[0]) / 2**20, 1) if memory else 0,
         "system": f"{platform.system()} {platform.machine()}",
     }

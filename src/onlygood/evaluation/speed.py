@@ -202,10 +202,8 @@ def search_recall(index: NeighbourIndex, vectors: Vectors, queries: Vectors) -> 
     """
     nearest = exact_distances(vectors, queries)
     rows = index.search(queries, 1)[1][:, 0]
-    difference = queries.astype(np.float32) - vectors[np.maximum(rows, 0)]
-    found = np.einsum("qd,qd->q", difference, difference)
-    # the same subtraction for both, so only sums in another order differ
-    hits = (rows >= 0) & (found <= nearest * np.float32(1 + 1e-5))
+    # of two vectors that are equally near but for rounding, either is the nearest
+    hits = (rows >= 0) & (_squared(vectors, np.maximum(rows, 0), queries) <= nearest * np.float32(1 + 1e-5))
     return Recall(float(hits.mean()), len(queries), len(vectors))
 
 
@@ -218,9 +216,16 @@ def exact_distances(vectors: Vectors, queries: Vectors) -> NDArray[np.float32]:
 
     nearest = np.full(len(queries), np.inf, np.float32)
     for start in range(0, len(vectors), _BLOCK):
-        block = np.asarray(vectors[start : start + _BLOCK], np.float32)
-        np.minimum(nearest, ExactIndex(block).search(queries, 1)[0][:, 0], out=nearest)
+        block = vectors[start : start + _BLOCK]
+        rows = ExactIndex(block).search(queries, 1)[1][:, 0]
+        np.minimum(nearest, _squared(block, rows, queries), out=nearest)
     return nearest
+
+
+def _squared(vectors: Vectors, rows: NDArray[np.int64], queries: Vectors) -> NDArray[np.float32]:
+    """Squared distance of each query to one row: the same sum for whoever found it, so that equal is equal."""
+    difference = queries.astype(np.float32) - vectors[rows]
+    return np.asarray(np.einsum("qd,qd->q", difference, difference), np.float32)
 
 
 def timed_load(path: str | Path, *, engine: str | None = None, threads: int | None = None) -> tuple[Detector, float]:
