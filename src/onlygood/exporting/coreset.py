@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,29 +56,31 @@ def for_export(
         ParameterError: The values contradict each other, or the detector keeps no full bank to choose from.
     """
     check_wanted(vectors, share, fidelity)
-    asked = (vectors, share, fidelity) != (None, None, None)
+    nothing = (vectors, share, fidelity) == (None, None, None)
     if not isinstance(detector, BankDetector):
-        if asked:
+        if not nothing:
             raise ParameterError(f"{detector.method} keeps no memory bank: vectors, share and fidelity say nothing.")
         return detector
     total = len(detector.bank_)
-    if fidelity is not None and fidelity < 1:
+    if fidelity is not None:
         return _faithful(detector, fidelity, progress)
-    count = vectors or (VECTORS if share is None and not asked else max(1, round((share or 1.0) * total)))
-    if count >= total or (detector.coreset < 1 and not asked):
-        return _searched_exactly(detector)
-    return detector.reduced(count, progress=progress)
+    if nothing:
+        vectors = VECTORS if detector.coreset >= 1 else total
+    elif share is not None:
+        vectors = max(1, round(share * total))
+    assert vectors is not None
+    return _searched_exactly(detector) if vectors >= total else detector.reduced(vectors, progress=progress)
 
 
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Spearman's rank correlation of two lists of scores; equal ones share their mean rank. 1 for fewer than two."""
     if len(first) < 2:
         return 1.0
-    ranks = [_ranks(values) for values in (first, second)]
-    spread = float(np.prod([rank.std() for rank in ranks]))
+    a, b = _ranks(first), _ranks(second)
+    spread = float(a.std() * b.std())
     if spread == 0:
-        return float(np.array_equal(*ranks))
-    return float(np.mean((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())) / spread)
+        return float(np.array_equal(a, b))
+    return float(np.mean((a - a.mean()) * (b - b.mean())) / spread)
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -87,6 +90,8 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _faithful(detector: BankDetector, fidelity: float, progress: Report | None) -> Detector:
+    if fidelity == 1:
+        return _searched_exactly(detector)
     scores = detector.calibration_.scores
     if len(scores) < 2:
         raise ParameterError("fidelity compares scores of left-out images, and this detector has none. Give vectors.")
@@ -107,8 +112,6 @@ def _searched_exactly(detector: BankDetector) -> Detector:
     """The same bank and thresholds without the graph index, which an exported graph does not have."""
     if detector.index_.kind == "exact":
         return detector
-    import copy
-
     exact: Any = copy.copy(detector)
     exact.index, exact.index_ = "exact", ExactIndex(detector.bank_.vectors)
     return exact

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from onlygood.errors import DataError, ExportError, ParameterError, require
+from onlygood.errors import ExportError, ParameterError, require
 from onlygood.exporting.coreset import check_wanted, for_export, rank_correlation
 from onlygood.exporting.parity import Parity, check_parity
-from onlygood.files import replacing
+from onlygood.files import check_writable, replacing
 from onlygood.images import as_sources, find_good_images
 from onlygood.images.sources import Images
 from onlygood.methods import Detector
@@ -93,15 +92,13 @@ def export_onnx(
     if not tolerance >= 0:
         raise ParameterError(f"tolerance={tolerance!r}: a share of the NG threshold, at least 0.")
     path = Path(path)
-    check_writable(path)
+    check_writable(path, "part.onnx")
     folder = isinstance(images, str | Path) and Path(images).is_dir()
     sources = as_sources(find_good_images(images) if folder else images)  # type: ignore[arg-type]
     with Reporting(progress) as report:
         smaller = for_export(detector, vectors=vectors, share=share, fidelity=fidelity, progress=report)
         model = compose(smaller, any_size=any_size)
-        parity = check_parity(
-            model, smaller, detector, sources, tolerance=tolerance, any_size=any_size, report=report
-        )
+        parity = check_parity(model, smaller, detector, sources, tolerance=tolerance, any_size=any_size, report=report)
     try:
         with replacing(path) as partial:
             partial.write_bytes(model)
@@ -120,17 +117,3 @@ def export_onnx(
         left_out_equal=same,
         fidelity=rank_correlation(before.scores, after.scores),
     )
-
-
-def check_writable(path: Path) -> None:
-    """Say before the work, not after it, that a file cannot be written.
-
-    Raises:
-        DataError: It is a folder, or its folder is missing or may not be written to.
-    """
-    if path.is_dir():
-        raise DataError(f"{path} is a folder. Name a file, such as {path / 'part.onnx'}")
-    if not path.parent.is_dir():
-        raise DataError(f"There is no folder {path.parent} to write {path.name} into. Make it first.")
-    if not os.access(path.parent, os.W_OK):
-        raise DataError(f"The folder {path.parent} may not be written to. Name another one.")

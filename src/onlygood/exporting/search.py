@@ -23,9 +23,7 @@ def rounded(to: Nodes, features: str, dtype: np.dtype) -> str:
     return to.add("Cast", short, to=TensorProto.FLOAT)
 
 
-def nearest(
-    to: Nodes, queries: str, bank: str, vectors: NDArray[np.floating], k: int, patches: int
-) -> tuple[str, str]:
+def nearest(to: Nodes, queries: str, bank: str, vectors: NDArray[np.floating], k: int, patches: int) -> tuple[str, str]:
     """Nodes that find the `k` nearest vectors of each query; equal distances are in order of rows.
 
     Candidates come from the matrix product |v|^2 - 2 q v, which loses digits where distances are small against the
@@ -51,9 +49,7 @@ def nearest(
     return squared, to.add("GatherElements", rows, places, axis=1)
 
 
-def _candidates(
-    to: Nodes, queries: str, bank: str, vectors: NDArray[np.floating], keep: int, patches: int
-) -> str:
+def _candidates(to: Nodes, queries: str, bank: str, vectors: NDArray[np.floating], keep: int, patches: int) -> str:
     """Rows int64 `(q, keep)` of the nearest by the product form, in order of rows."""
     centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     moved = to.add("Sub", queries, centre)
