@@ -56,3 +56,11 @@ def whole(*numbers: int) -> NDArray[np.int64]:
 def single(number: float) -> NDArray[np.float32]:
     """A float32 constant."""
     return np.array(number, np.float32)
+
+
+def mean(to: Nodes, values: str, axes: tuple[int, ...], count: int) -> str:
+    """Mean of float32 values over axes that hold `count` of them together; the axes stay, with length 1.
+
+    ReduceMean takes its axes otherwise from opset 18 on, and the feature graph's opset is what it is.
+    """
+    return to.add("Mul", to.add("ReduceSum", values, whole(*axes)), single(1 / count))

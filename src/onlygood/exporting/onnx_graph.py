@@ -7,21 +7,18 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, version_converter
+from onnx import TensorProto, helper
 
 import onlygood
 from onlygood.calibration import Calibration
 from onlygood.errors import ParameterError
-from onlygood.exporting.nodes import Nodes, whole
+from onlygood.exporting.nodes import Nodes, mean, whole
+from onlygood.exporting.resizing import resized
 from onlygood.exporting.scores import patch_scores
 from onlygood.features.backbones import find_backbone
 from onlygood.methods import Detector
 from onlygood.methods.anomaly_map import SMOOTHING, blur_matrix, enlarging_matrix
 from onlygood.methods.bank import BankDetector
-
-#: The first in which Resize has antialiasing.
-OPSET = 18
-IR_VERSION = 8
 
 #: A file of this format cannot be larger.
 MOST_BYTES = 2**31 - 2**20
@@ -47,11 +44,9 @@ def compose(detector: Detector, *, any_size: bool = True) -> bytes:
     """
     size = detector.graph_.spec.size
     features = onnx.load_from_string(detector.graph_.onnx)
-    if any(one.version < OPSET for one in features.opset_import if not one.domain):
-        features = version_converter.convert_version(features, OPSET)
     head, tail = Nodes("in/"), Nodes("out/")
     images = features.graph.input[0].name
-    _prepare(head, images, size if any_size else None)
+    head.named(images, resized(head, "image", size) if any_size else "image")
     scores = patch_scores(tail, detector, features.graph.output[0].name)
     score = _image_score(tail, scores, detector)
     tail.named("score", score)
@@ -72,11 +67,10 @@ def compose(detector: Detector, *, any_size: bool = True) -> bytes:
         outputs,
         [*head.constants, *features.graph.initializer, *tail.constants],
     )
-    opsets = [one for one in features.opset_import if one.domain]
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET), *opsets],
-        ir_version=max(IR_VERSION, features.ir_version),
+        opset_imports=features.opset_import,
+        ir_version=features.ir_version,
         producer_name="onlygood",
         producer_version=onlygood.__version__,
     )
@@ -117,27 +111,6 @@ def metadata(detector: Detector, any_size: bool) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in table.items()}
 
 
-def _prepare(to: Nodes, images: str, size: int | None) -> None:
-    """`onlygood.images.resize`: first the rows, then the columns, each pass rounded to uint8."""
-    image = "image"
-    if size is not None:
-        for axis in (2, 1):
-            image = to.add(
-                "Resize",
-                image,
-                "",
-                "",
-                whole(size),
-                axes=[axis],
-                mode="cubic",
-                cubic_coeff_a=-0.5,
-                antialias=1,
-                exclude_outside=1,
-                coordinate_transformation_mode="half_pixel",
-            )
-    to.named(images, image)
-
-
 def _image_score(to: Nodes, scores: str, detector: Detector) -> str:
     """`onlygood.methods.anomaly_map.image_score`, float32 `(1,)`."""
     h, w = detector.graph_.spec.grid
@@ -146,7 +119,7 @@ def _image_score(to: Nodes, scores: str, detector: Detector) -> str:
         scores = to.add("Slice", smoothed, whole(1, 1), whole(h - 1, w - 1))
     elif detector.image_score == "avgpool3_max" and min(h, w) >= 3:
         inside = to.add("Slice", scores, whole(0, 0), whole(h // 3 * 3, w // 3 * 3))
-        scores = to.add("ReduceMean", to.add("Reshape", inside, whole(h // 3, 3, w // 3, 3)), whole(1, 3))
+        scores = mean(to, to.add("Reshape", inside, whole(h // 3, 3, w // 3, 3)), (1, 3), 9)
     return to.add("Reshape", to.add("ReduceMax", scores, keepdims=0), whole(1))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from onlygood.errors import ParameterError
-from onlygood.exporting.nodes import Nodes, single, whole
+from onlygood.exporting.nodes import Nodes, mean, single, whole
 from onlygood.exporting.search import nearest, rounded
 from onlygood.methods import GDE, KNN, LDKNN, LDOF, LOF, Detector, KthNN
 from onlygood.methods.bank import BankDetector, NeighbourDetector
@@ -82,7 +82,7 @@ def _ldknn(to: Nodes, detector: LDKNN, features: str) -> str:
 
 
 def _knn(to: Nodes, detector: KNN, features: str) -> str:
-    return to.add("ReduceMean", _k_neighbours(to, detector, features)[1], whole(1))
+    return mean(to, _k_neighbours(to, detector, features)[1], (1,), detector.k)
 
 
 def _kth_nn(to: Nodes, detector: KthNN, features: str) -> str:
@@ -93,12 +93,12 @@ def _lof(to: Nodes, detector: LOF, features: str) -> str:
     _, squared, rows = _k_neighbours(to, detector, features)
     if detector.mode == "standard":
         theirs = to.add("Gather", detector.stats_["k_distance"].astype(np.float32), rows, axis=0)
-        reach = to.add("ReduceMean", to.add("Max", to.add("Sqrt", squared), theirs), whole(1))
+        reach = mean(to, to.add("Max", to.add("Sqrt", squared), theirs), (1,), detector.k)
     else:
         reach = _last(to, squared)
     own = to.add("Reciprocal", to.add("Max", reach, single(LEAST)))
     density = to.add("Gather", detector.stats_["reachability"].astype(np.float32), rows, axis=0)
-    return to.add("Div", to.add("ReduceMean", density, whole(1)), own)
+    return to.add("Div", mean(to, density, (1,), detector.k), own)
 
 
 def _ldof(to: Nodes, detector: LDOF, features: str) -> str:
@@ -110,7 +110,7 @@ def _ldof(to: Nodes, detector: LDOF, features: str) -> str:
         apart = to.add("Sqrt", to.add("ReduceSum", to.add("Mul", difference, difference), whole(2), keepdims=0))
         sums.append(to.add("ReduceSum", apart, whole(1)))
     inner = to.add("Div", to.add("Sum", *sums), single(detector.k * (detector.k - 1)))
-    outer = to.add("ReduceMean", to.add("Sqrt", squared), whole(1))
+    outer = mean(to, to.add("Sqrt", squared), (1,), detector.k)
     return to.add("Div", outer, to.add("Max", inner, single(LEAST)))
 
 
