@@ -37,7 +37,7 @@ def export(
     ] = False,
     tolerance: Annotated[
         float, typer.Option(help="Largest difference of a score, as a share of the NG threshold.")
-    ] = 0.001,
+    ] = 0.0001,
 ) -> None:
     """Write a detector as one self-contained ONNX graph, for places where Python cannot go.
 

@@ -17,7 +17,7 @@ from onlygood.progress import Report, Reporting
 
 #: Largest difference of a score, as a share of the NG threshold. Engines round in another order; measured were a few
 #: 1e-7, and more only where that changes which of two good patches is the nearer one.
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
