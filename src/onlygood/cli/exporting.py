@@ -95,7 +95,7 @@ def _rows(done: Exported, resized: bool) -> list[tuple[str, str]]:
             f"{parity.unit:.4g} (allowed {parity.tolerance:g})",
         ),
     ]
-    if done.vectors < done.of_vectors:
+    if done.vectors < done.of_vectors or parity.changed:
         rows += _reduction_rows(done)
     return [*rows, ("written", f"{done.path} ({file_size(done.path)})")]
 

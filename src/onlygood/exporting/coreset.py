@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlygood.errors import ParameterError
-from onlygood.memory import ExactIndex
+from onlygood.memory import build_index
 from onlygood.methods import Detector
 from onlygood.methods.bank import BankDetector
 from onlygood.progress import Report
@@ -113,5 +113,5 @@ def _searched_exactly(detector: BankDetector) -> Detector:
     if detector.index_.kind == "exact":
         return detector
     exact: Any = copy.copy(detector)
-    exact.index, exact.index_ = "exact", ExactIndex(detector.bank_.vectors)
+    exact.index, exact.index_ = "exact", build_index(detector.bank_.vectors, "exact", detector.threads)
     return exact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from onlygood.images.fingerprint import pixel_hash
 from onlygood.images.preparing import resize
 from onlygood.inspection import Inspection, Verdict
 from onlygood.methods import Detector
+from onlygood.parallel import in_order
 from onlygood.progress import Report, silent, track
 
 ORDER = (Verdict.OK, Verdict.REVIEW, Verdict.NG)
@@ -59,6 +60,20 @@ class Answer:
     p_value: float
     verdict: Verdict
     map: Any
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One image: what the detector says, what the graph says, how far their maps are apart on average.
+
+    `before` is the verdict of the detector before its bank was reduced; `known` tells a training image.
+    """
+
+    ours: Inspection
+    theirs: Answer
+    apart: float
+    before: Verdict
+    known: bool
 
 
 def open_graph(model: bytes) -> Any:
@@ -110,39 +125,48 @@ def check_parity(
     """
     session = open_graph(model)
     known = set(detector.training_.hashes)
-    pairs: list[tuple[ImageSource, Inspection, Answer, float]] = []
-    changed: Counter[tuple[str, str]] = Counter()
-    met = 0
-    for source in track(sources, "compare", len(sources), report or silent):
+
+    def compare(source: ImageSource) -> Compared:
         image = source.read()
-        met += pixel_hash(image) in known
-        ours = detector.inspect([ImageSource(source.name, image)], progress=silent)[0]
-        answer = _answer(session, image if any_size else resize(image, detector.graph_.spec.size, source.name))
-        apart = 0.0 if ours.map is None else float(np.abs(answer.map - ours.map).mean())
-        _check_p_value(detector, source, answer)
-        pairs.append((source, ours, answer, apart))
-        if fitted is not detector:
-            before = fitted.inspect([ImageSource(source.name, image)], maps=False, progress=silent)[0]
-            if before.verdict != ours.verdict:
-                changed[str(before.verdict), str(ours.verdict)] += 1
-    unit = _unit(detector, [ours.score for _, ours, _, _ in pairs])
-    for source, ours, answer, apart in pairs:
-        _check(detector, source, ours, answer, apart, tolerance * unit)
+        named = [ImageSource(source.name, image)]
+        shown = image if any_size else resize(image, detector.graph_.spec.size, source.name)
+        ours = detector.inspect(named, progress=silent)[0]
+        theirs = _answer(session, shown)
+        return Compared(
+            ours=replace(ours, map=None),
+            theirs=replace(theirs, map=None),
+            apart=0.0 if ours.map is None else float(np.abs(theirs.map - ours.map).mean()),
+            before=ours.verdict
+            if fitted is detector
+            else fitted.inspect(named, maps=False, progress=silent)[0].verdict,
+            known=pixel_hash(image) in known,
+        )
+
+    seen = in_order(compare, sources, detector.threads)
+    pairs = list(track(seen, "compare", len(sources), report or silent))
+    unit = _unit(detector, [pair.ours.score for pair in pairs])
+    for pair in pairs:
+        _check(detector, pair, tolerance * unit)
     return Parity(
         images=len(pairs),
-        score_difference=max(abs(answer.score - ours.score) for _, ours, answer, _ in pairs),
-        map_difference=max(apart for _, _, _, apart in pairs),
+        score_difference=max(abs(pair.theirs.score - pair.ours.score) for pair in pairs),
+        map_difference=max(pair.apart for pair in pairs),
         unit=unit,
         tolerance=tolerance,
-        verdicts_equal=len(pairs),
-        known=met,
-        changed=dict(changed),
+        verdicts_equal=sum(pair.theirs.verdict == pair.ours.verdict for pair in pairs),
+        known=sum(pair.known for pair in pairs),
+        changed=dict(
+            Counter((str(pair.before), str(pair.ours.verdict)) for pair in pairs if pair.before != pair.ours.verdict)
+        ),
     )
 
 
 def _answer(session: Any, image: Any) -> Answer:
     names = [output.name for output in session.get_outputs()]
-    found = dict(zip(names, session.run(names, {"image": image[None]})))
+    try:
+        found = dict(zip(names, session.run(names, {"image": image[None]})))
+    except Exception as error:  # as above
+        raise ExportError(f"ONNX Runtime cannot run the exported graph: {error}") from error
     verdict = ORDER[int(found["verdict"][0])]
     return Answer(float(found["score"][0]), float(found["p_value"][0]), verdict, found.get("map"))
 
@@ -153,29 +177,22 @@ def _unit(detector: Detector, scores: list[float]) -> float:
     return max(abs(threshold), largest) if np.isfinite(threshold) else largest
 
 
-def _check_p_value(detector: Detector, source: ImageSource, answer: Answer) -> None:
-    expected = float(detector.calibration_.p_values([answer.score])[0])
-    if abs(answer.p_value - expected) > 1e-6:
-        raise _refusal(detector, source, f"gives its score the p-value {answer.p_value:.6g} instead of {expected:.6g}")
+def _check(detector: Detector, pair: Compared, most: float) -> None:
+    ours, theirs = pair.ours, pair.theirs
+    if theirs.verdict != ours.verdict:
+        said = f"says {theirs.verdict} (score {theirs.score:.8g}), the detector {ours.verdict} ({ours.score:.8g})"
+        raise _refusal(detector, ours.name, said)
+    for what, apart in (("score", abs(theirs.score - ours.score)), ("map", pair.apart)):
+        if not apart <= most:  # NaN, too
+            raise _refusal(detector, ours.name, f"has a {what} that differs by {apart:.3g}; allowed is {most:.3g}")
+    expected = float(detector.calibration_.p_values([theirs.score])[0])
+    if not abs(theirs.p_value - expected) <= 1e-6:
+        said = f"gives its score the p-value {theirs.p_value:.6g} instead of {expected:.6g}"
+        raise _refusal(detector, ours.name, said)
 
 
-def _check(
-    detector: Detector, source: ImageSource, ours: Inspection, answer: Answer, apart: float, most: float
-) -> None:
-    difference = abs(answer.score - ours.score)
-    if answer.verdict != ours.verdict:
-        raise _refusal(
-            detector,
-            source,
-            f"says {answer.verdict} (score {answer.score:.8g}), the detector {ours.verdict} ({ours.score:.8g})",
-        )
-    for what, value in (("score", difference), ("map", apart)):
-        if not value <= most:  # NaN, too
-            raise _refusal(detector, source, f"has a {what} that differs by {value:.3g}; allowed is {most:.3g}")
-
-
-def _refusal(detector: Detector, source: ImageSource, what: str) -> ExportError:
+def _refusal(detector: Detector, name: str, what: str) -> ExportError:
     mend = "Allow a larger tolerance only if that is good enough for you."
     if detector.graph_.engine.name != DEFAULT or detector.graph_.engine.device != "cpu":
         mend = f"The detector runs on {detector.graph_.engine.name}: fit it with engine='{DEFAULT}' on the CPU instead."
-    return ExportError(f"Not exported: for {source.name} the exported graph {what}. Nothing was written. {mend}")
+    return ExportError(f"Not exported: for {name} the exported graph {what}. Nothing was written. {mend}")
