@@ -8,6 +8,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
+import onlygood
+
 pytest.importorskip("onnx", reason="exporting needs onnx")
 pytest.importorskip("torch", reason="fitting needs torch")
 
@@ -40,6 +42,11 @@ def unseen() -> list[np.ndarray]:
     """Good, dented and quite other images in every size."""
     odd = [np.zeros((64, 64, 3), np.uint8), np.random.default_rng(3).integers(0, 256, (70, 90, 3)).astype(np.uint8)]
     return [make(100 + i, *size) for i, size in enumerate(SIZES) for make in (plate, dented)] + odd
+
+
+@pytest.fixture(scope="session")
+def gde(good: list[np.ndarray]) -> onlygood.GDE:
+    return onlygood.GDE(size=64).fit(good[:4])
 
 
 class Graph:

@@ -54,8 +54,8 @@ def agree(detector: Any, outputs: dict[str, np.ndarray], image: np.ndarray) -> N
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_graph_says_what_the_detector_says(good, unseen, opened, case) -> None:
-    detector = fitted(case, good)
+def test_the_graph_says_what_the_detector_says(good, unseen, opened, gde, case) -> None:
+    detector = gde if case == "gde" else fitted(case, good)
     graph = opened(compose(detector))
     verdicts = set()
     for image in (*unseen[:6], *unseen[-2:], *good[:2]):
