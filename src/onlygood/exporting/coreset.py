@@ -113,5 +113,6 @@ def _searched_exactly(detector: BankDetector) -> Detector:
     if detector.index_.kind == "exact":
         return detector
     exact: Any = copy.copy(detector)
-    exact.index, exact.index_ = "exact", build_index(detector.bank_.vectors, "exact", detector.threads)
+    exact.index = "exact"
+    exact.index_ = build_index(detector.bank_.vectors, "exact", detector.threads, detector.graph_.device)
     return exact

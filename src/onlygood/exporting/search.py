@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from onlygood.exporting.nodes import Nodes, single, whole
+from onlygood.memory.index import SPARE
 
-#: Candidates kept beyond the neighbours asked for: the product form may have them in the wrong order.
-SPARE = 4
 #: Distances held at once, 32 MB: the bank is searched in blocks of this many over the number of patches.
 BLOCK = 2**23
 
