@@ -42,9 +42,11 @@ def test_the_program_starts_without_anything_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_inspecting_and_info_do_without_torch(model: Path, part: Path) -> None:
+def test_inspecting_info_and_export_do_without_torch(model: Path, part: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="exporting needs onnx")
     script = "import sys; sys.modules['torch'] = None; from onlygood.cli import main; main(sys.argv[1:])"
-    for words in (["inspect", model, part / "test" / "good" / "0.png"], ["info", model]):
+    export = ["export", model, "-o", tmp_path / "plate.onnx", "--images", part, "--vectors", 50]
+    for words in (["inspect", model, part / "test" / "good" / "0.png"], ["info", model], export):
         done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 

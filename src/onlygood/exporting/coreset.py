@@ -27,7 +27,7 @@ def check_wanted(vectors: int | None, share: float | None, fidelity: float | Non
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise ParameterError(f"{' and '.join(names)} say the same thing in different ways. Give one of them.")
-    if vectors is not None and (isinstance(vectors, bool) or not isinstance(vectors, int) or vectors < 1):
+    if vectors is not None and (isinstance(vectors, bool) or not isinstance(vectors, int | np.integer) or vectors < 1):
         raise ParameterError(f"vectors={vectors!r}: a whole number of at least 1.")
     for name, value in (("share", share), ("fidelity", fidelity)):
         if value is not None and not 0 < value <= 1:
