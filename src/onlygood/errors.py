@@ -27,6 +27,10 @@ class ModelFileError(OnlyGoodError):
     """A model file is missing, damaged, foreign or newer than this version can read."""
 
 
+class ExportError(OnlyGoodError):
+    """An exported graph does not say what its detector says, or cannot be written."""
+
+
 class NotFittedError(OnlyGoodError, AttributeError):
     """A detector was asked to score before it was fitted."""
 

@@ -8,6 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from onlygood.errors import DataError
+
+
+def check_writable(path: Path, example: str) -> None:
+    """Say before long work, not after it, that a file cannot be written.
+
+    Args:
+        path: The file.
+        example: A name for it, for the case that the path is a folder.
+
+    Raises:
+        DataError: It is a folder, or its folder is missing or may not be written to.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder. Name a file, such as {path / example}")
+    if not path.parent.is_dir():
+        raise DataError(f"There is no folder {path.parent} to write {path.name} into. Make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise DataError(f"The folder {path.parent} may not be written to. Name another one.")
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:

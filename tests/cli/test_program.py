@@ -12,7 +12,7 @@ import pytest
 import onlygood
 from onlygood.methods import Detector, method_names
 
-COMMANDS = ("fit", "inspect", "evaluate", "info", "synthesize", "weights", "bench", "demo")
+COMMANDS = ("fit", "inspect", "evaluate", "info", "export", "synthesize", "weights", "bench", "demo")
 
 
 def test_help_names_every_command_and_each_has_an_example(og) -> None:
@@ -22,7 +22,7 @@ def test_help_names_every_command_and_each_has_an_example(og) -> None:
         assert command in first.out
         help_text = og(command, "-h")
         assert help_text.status == 0 and f"Usage: onlygood {command}" in help_text.out
-    for command in ("fit", "inspect", "evaluate", "info", "synthesize"):
+    for command in ("fit", "inspect", "evaluate", "info", "export", "synthesize"):
         assert f"    onlygood {command} " in og(command, "--help").out
 
 
@@ -42,9 +42,11 @@ def test_the_program_starts_without_anything_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_inspecting_and_info_do_without_torch(model: Path, part: Path) -> None:
+def test_inspecting_info_and_export_do_without_torch(model: Path, part: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="exporting needs onnx")
     script = "import sys; sys.modules['torch'] = None; from onlygood.cli import main; main(sys.argv[1:])"
-    for words in (["inspect", model, part / "test" / "good" / "0.png"], ["info", model]):
+    export = ["export", model, "-o", tmp_path / "plate.onnx", "--images", part, "--vectors", 50]
+    for words in (["inspect", model, part / "test" / "good" / "0.png"], ["info", model], export):
         done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
@@ -67,6 +69,10 @@ def test_inspecting_and_info_do_without_torch(model: Path, part: Path) -> None:
         (["info", "none.og"], "no model file none.og"),
         (["inspect", "none.og", "a.png"], "no model file none.og"),
         (["evaluate", "none.og", "."], "no model file none.og"),
+        (["export", "none.og", "-o", "a.onnx"], "--images DIR"),
+        (["export", "none.og", "-o", "a.onnx", "--images", "nowhere"], "no folder nowhere"),
+        (["export", "none.og", "-o", "a.onnx", "--images", "."], "no model file none.og"),
+        (["export", "none.og", "-o", "a.onnx", "--to", "tensorrt"], "Unknown format 'tensorrt'"),
         (["synthesize", ".", "-o", "out"], "holds no image"),
         (["synthesize", ".", "-o", "out", "--kinds", "magic"], "Unknown kind of defect 'magic'"),
         (["synthesize", ".", "-o", "out", "--saliency", "magic"], "Unknown saliency 'magic'"),
@@ -81,7 +87,9 @@ def test_what_is_wrong_is_one_error_and_status_2(og, words: list[str], expected:
     assert any(one in done.err for one in expected.split("|"))
 
 
-@pytest.mark.parametrize("words", [["fit"], ["fit", "."], ["inspect", "a.og"], ["magic"], ["info", "a.og", "--magic"]])
+@pytest.mark.parametrize(
+    "words", [["fit"], ["fit", "."], ["inspect", "a.og"], ["magic"], ["info", "a.og", "--magic"], ["export", "a.og"]]
+)
 def test_wrong_usage_is_status_2_too(og, words: list[str]) -> None:
     done = og(*words)
     assert done.status == 2 and "Usage: onlygood" in done.err and not done.out

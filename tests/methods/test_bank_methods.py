@@ -76,6 +76,66 @@ def test_coreset_keeps_its_share_and_full_bank_density(good, bad):
     assert np.isfinite(core.score(bad)).all()
 
 
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        (onlygood.REB, {}),
+        (onlygood.LDKNN, {"density": "bank", "k": 3}),
+        (onlygood.KNN, {"k": 2}),
+        (onlygood.LOF, {"k": 4}),
+        (onlygood.LDOF, {"k": 4}),
+    ],
+)
+def test_a_reduced_detector_is_one_fitted_with_that_coreset(good, bad, tmp_path, kind, parameters):
+    full = kind(size=64, index="exact", **parameters).fit(good)
+    before = full.score(bad)
+    full.save(tmp_path / "full.og")
+    fitted = kind(size=64, index="exact", coreset=0.25, **parameters).fit(good)
+    for reduced in (full.reduced(len(fitted.bank_)), onlygood.load(tmp_path / "full.og").reduced(len(fitted.bank_))):
+        assert np.array_equal(reduced.bank_.vectors, fitted.bank_.vectors)
+        assert np.array_equal(reduced.score(bad), fitted.score(bad))
+        assert np.array_equal(reduced.calibration_.scores, fitted.calibration_.scores)
+        assert np.array_equal(reduced.calibration_.peaks, fitted.calibration_.peaks)
+        assert not reduced.calibration_.proven and reduced.coreset == pytest.approx(0.25)
+        reduced.save(tmp_path / "part.og")
+        assert np.array_equal(onlygood.load(tmp_path / "part.og").score(bad), fitted.score(bad))
+    assert np.array_equal(full.score(bad), before) and full.coreset == 1  # left as it was
+
+
+def test_near_duplicates_stay_together_in_a_reduced_detector(good):
+    images = [np.clip(image.astype(int) + shift, 0, 255).astype(np.uint8) for image in good for shift in (0, 1)]
+    full = onlygood.REB(size=64).fit(images)
+    assert full.calibration_.units < len(images)
+    reduced = full.reduced(100)
+    assert reduced.calibration_.units == full.calibration_.units
+
+
+def test_other_rates_are_kept_in_a_reduced_detector(good):
+    full = onlygood.KNN(size=64).fit(good)
+    full.calibration_ = full.calibration_.at(0.3, 0.4)
+    assert (full.reduced(50).calibration_.false_reject, full.reduced(50).calibration_.review) == (0.3, 0.4)
+
+
+def test_several_reductions_are_each_the_single_one(good, bad):
+    full = onlygood.REB(size=64).fit(good)
+    for count, reduced in zip((20, 60, 200), full.reductions((20, 60, 200))):
+        alone = full.reduced(count)
+        assert len(reduced.bank_) == count
+        assert np.array_equal(reduced.score(bad), alone.score(bad))
+        assert np.array_equal(reduced.calibration_.scores, alone.calibration_.scores)
+
+
+@pytest.mark.parametrize("vectors", [0, -1, 512, 9999])
+def test_a_bank_cannot_be_reduced_to_nothing_or_to_itself(good, vectors):
+    with pytest.raises(ParameterError, match="of 512"):
+        onlygood.KNN(size=64).fit(good).reduced(vectors)
+
+
+def test_a_coreset_cannot_be_reduced(good):
+    with pytest.raises(ParameterError, match="Fit anew"):
+        onlygood.PatchCore(size=64).fit(good).reduced(10)
+
+
 def test_graph_and_exact_index_agree(good, bad):
     exact = onlygood.REB(size=64, index="exact").fit(good)
     graph = onlygood.REB(size=64, index="graph").fit(good)

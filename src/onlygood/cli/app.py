@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from onlygood import __version__
-from onlygood.cli import bench, demo, evaluating, fitting, info, inspecting, synthesizing, weights
+from onlygood.cli import bench, demo, evaluating, exporting, fitting, info, inspecting, synthesizing, weights
 from onlygood.cli.output import error, warn
 from onlygood.errors import DataWarning, OnlyGoodError
 
@@ -55,6 +55,7 @@ app.command("fit", short_help="Learn from good images and write a model file.")(
 app.command("inspect", short_help="Say OK, REVIEW or NG of each image, and where.")(inspecting.inspect)
 app.command("evaluate", short_help="Measure a detector on labelled images.")(evaluating.evaluate)
 app.command("info", short_help="Tell what a model file holds and promises.")(info.info)
+app.command("export", short_help="Write a detector as one self-contained ONNX graph.")(exporting.export)
 app.command("synthesize", short_help="Make synthetic defects in good images, with masks.")(synthesizing.synthesize)
 app.add_typer(weights.app, name="weights", short_help="List pretrained backbones and fetch their weights.")
 app.add_typer(bench.app, name="bench", short_help="Measure speed on this machine.")

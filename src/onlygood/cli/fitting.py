@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,8 @@ import typer
 
 from onlygood.cli.config import ConfigOption, parse_value
 from onlygood.cli.output import pairs
-from onlygood.errors import DataError, ParameterError
+from onlygood.errors import ParameterError
+from onlygood.files import check_writable
 
 #: REVIEW's default rate; a higher --false-reject takes it along.
 REVIEW = 0.05
@@ -85,7 +85,7 @@ def fit(
     kind = find_method(method)
     check_parameters(kind, given)
     detector = kind.from_preset(preset, **given) if preset else kind(**given)
-    _check_output(output)
+    check_writable(output, "part.og")
     detector.fit(folder)
     detector.save(output)
     pairs([*summary_rows(read_manifest(output), output), ("written", f"{output} ({file_size(output)})")])
@@ -122,13 +122,3 @@ def _setting(text: str) -> tuple[str, Any]:
     if name == "layers":
         return name, [layer.strip() for layer in value.split(",")]
     return name, parse_value(value.strip())
-
-
-def _check_output(path: Path) -> None:
-    """Say before the fitting, not after it, that the model cannot be written."""
-    if path.is_dir():
-        raise DataError(f"{path} is a folder. Name a file, such as -o {path / 'part.og'}")
-    if not path.parent.is_dir():
-        raise DataError(f"There is no folder {path.parent} to write {path.name} into. Make it first.")
-    if not os.access(path.parent, os.W_OK):
-        raise DataError(f"The folder {path.parent} may not be written to. Name another one with -o.")

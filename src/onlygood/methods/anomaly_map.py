@@ -41,7 +41,7 @@ def image_score(patch_scores: Array, how: str = "smoothed_max") -> float:
         cells = patch_scores[: h // 3 * 3, : w // 3 * 3].reshape(h // 3, 3, w // 3, 3)
         return float(cells.mean(axis=(1, 3)).max())
     if how == "smoothed_max":
-        smoothed = _product(_product(_blur(h, SMOOTHING), patch_scores), _blur(w, SMOOTHING).T)
+        smoothed = _product(_product(blur_matrix(h, SMOOTHING), patch_scores), blur_matrix(w, SMOOTHING).T)
         return float(smoothed[1:-1, 1:-1].max())
     raise ParameterError(f"Unknown image_score {how!r}. Known are: {', '.join(IMAGE_SCORES)}")
 
@@ -53,7 +53,7 @@ def anomaly_map(patch_scores: Array, size: int, sigma: float = 4.0) -> Array:
     and separable, so the whole is two small matrix products.
     """
     h, w = patch_scores.shape
-    return _product(_product(_enlarge(h, size, sigma), patch_scores), _enlarge(w, size, sigma).T)
+    return _product(_product(enlarging_matrix(h, size, sigma), patch_scores), enlarging_matrix(w, size, sigma).T)
 
 
 def at_size(map_: Array, width: int, height: int) -> Array:
@@ -92,7 +92,7 @@ def _product(left: Array, right: Array) -> Array:
 
 
 @cache
-def _enlarge(patches: int, size: int, sigma: float) -> Array:
+def enlarging_matrix(patches: int, size: int, sigma: float) -> Array:
     """Bilinear interpolation from `patches` to `size` samples, followed by the blur: `(size, patches)`."""
     place = np.clip((np.arange(size) + 0.5) * patches / size - 0.5, 0, patches - 1)
     low = np.minimum(place.astype(int), max(patches - 2, 0))
@@ -100,11 +100,11 @@ def _enlarge(patches: int, size: int, sigma: float) -> Array:
     part = place - low
     matrix[np.arange(size), low] += 1 - part
     matrix[np.arange(size), np.minimum(low + 1, patches - 1)] += part
-    return np.asarray(_blur(size, sigma) @ matrix, np.float32)
+    return np.asarray(blur_matrix(size, sigma) @ matrix, np.float32)
 
 
 @cache
-def _blur(size: int, sigma: float) -> Array:
+def blur_matrix(size: int, sigma: float) -> Array:
     """Gaussian blur of `size` samples as a matrix; cut at four sigma, borders mirrored edge sample included."""
     radius = int(4 * sigma + 0.5)
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -90,10 +91,13 @@ class BankDetector(Detector):
         left_out = leave_out(full, full_index, self.graph_.spec.grid, self._table_k, hashes, report)
         self.training_ = replace(self.training_, groups=left_out.groups.tolist())
         self.stats_ = self._fit_stats(left_out, report)
-        self.bank_, self.index_ = full, full_index
-        table = left_out.table
-        if self.coreset < 1:
-            count = max(1, int(self.coreset * len(full)))
+        self._keep(left_out, None if self.coreset >= 1 else max(1, int(self.coreset * len(full))), report)
+
+    def _keep(self, left_out: LeftOut, count: int | None, report: Report) -> None:
+        """Set bank, index and calibration: the full bank, or a coreset of `count` vectors with their statistics."""
+        full, table = left_out.full, left_out.table
+        self.bank_, self.index_ = full, left_out.index
+        if count is not None:
             kept = greedy_coreset(full.vectors, count, seed=self.seed, report=report)
             self.bank_ = full.subset(kept)
             self.index_ = build_index(self.bank_.vectors, self.index, self.threads, self.device)
@@ -157,6 +161,47 @@ class BankDetector(Detector):
         )
         self.__dict__.update(trial.__dict__)
         return self
+
+    def reduced(self, vectors: int, *, progress: Report | None = None) -> Self:
+        """Another detector with a coreset of this one's bank, searched exactly and calibrated anew.
+
+        Statistics and calibration are made with the full bank, as when a coreset is fitted: every training image is
+        scored without its own patches. The training images themselves are not needed.
+
+        Args:
+            vectors: Vectors to keep, fewer than the bank holds.
+            progress: As in `fit`.
+
+        Raises:
+            NotFittedError: Nothing is fitted yet.
+            ParameterError: The bank is a coreset already, or does not hold more vectors than that.
+        """
+        return next(self.reductions([vectors], progress=progress))
+
+    def reductions(self, counts: Iterable[int], *, progress: Report | None = None) -> Iterator[Self]:
+        """As `reduced` for several numbers of vectors, one by one; what they share is computed once."""
+        self._check_fitted()
+        full = self.bank_
+        if self.coreset < 1:
+            raise ParameterError("A coreset cannot be reduced: its calibration needs the full bank. Fit anew.")
+        groups = np.asarray(self.training_.groups, np.int64)
+        left_out: LeftOut | None = None
+        with Reporting(progress) as report:
+            for count in counts:
+                if not 1 <= count < len(full):
+                    raise ParameterError(f"{count} vectors cannot be kept of {len(full)}: at least 1, and fewer.")
+                if left_out is None:
+                    table = neighbours_in_other_groups(full, self.index_, groups, self._table_k, report)
+                    left_out = LeftOut(full, self.index_, groups, table)
+                    common = copy.copy(self)
+                    common.stats_ = common._fit_stats(left_out, report)
+                smaller = copy.copy(common)
+                smaller.coreset, smaller.index = count / len(full), "exact"
+                smaller._keep(left_out, count, report)
+                # whoever set other rates after the fit keeps them
+                rates = self.calibration_.false_reject, self.calibration_.review
+                smaller.calibration_ = smaller.calibration_.at(*rates)
+                yield smaller
 
     def _keep_choices(self, fitted: Any) -> None:
         """Take over what an earlier fit chose by itself."""

@@ -138,8 +138,8 @@ class LDKNN(BankDetector):
     def _corrected(self, squared: Array, density: Array) -> Array:
         return ldknn_score(squared, density, self.alpha_, distance=self.distance, form=self.form)
 
-    def _learn(self, *arguments: Any) -> None:
-        super()._learn(*arguments)
+    def _keep(self, *arguments: Any) -> None:
+        super()._keep(*arguments)
         del self._neighbours  # as large as the bank, and only fitting needs it
 
     def _keep_choices(self, fitted: Any) -> None:

@@ -1,0 +1,141 @@
+"""The patch scores of each method, written as nodes: `onlygood.memory.scores` and the methods' own compositions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from onlygood.errors import ParameterError
+from onlygood.exporting.nodes import Nodes, mean, single, whole
+from onlygood.exporting.search import nearest, rounded
+from onlygood.methods import GDE, KNN, LDKNN, LDOF, LOF, Detector, KthNN
+from onlygood.methods.bank import BankDetector, NeighbourDetector
+
+#: Distances below this are one where they divide, as in `onlygood.memory.scores`.
+LEAST = 1e-10
+
+
+def patch_scores(to: Nodes, detector: Detector, patches: str) -> str:
+    """Patch scores float32 `(h, w)` of the feature graph's output `(1, h, w, D)`.
+
+    Args:
+        to: Where the nodes go.
+        detector: A fitted detector.
+        patches: Name of the features.
+
+    Raises:
+        ParameterError: The detector's method cannot be exported.
+    """
+    h, w = detector.graph_.spec.grid
+    write = _writer(detector)
+    features = to.add("Reshape", patches, whole(h * w, detector.graph_.spec.dim))
+    return to.add("Reshape", write(to, detector, features), whole(h, w))
+
+
+def check_exportable(detector: Detector) -> None:
+    """Raise `ParameterError` unless the detector's method can be exported."""
+    _writer(detector)
+
+
+def _writer(detector: Detector) -> Callable[[Nodes, Any, str], str]:
+    for kind, write in WRITERS.items():
+        # a method that scores in a way of its own is another method, whatever it inherits
+        if isinstance(detector, kind) and type(detector)._patch_scores is kind._patch_scores and _same(detector, kind):
+            return write
+    known = sorted({kind.method for kind in WRITERS} | {"reb", "patchcore"})
+    raise ParameterError(f"The method {detector.method} cannot be exported to ONNX. These can: {', '.join(known)}.")
+
+
+def _same(detector: Detector, kind: type[Detector]) -> bool:
+    return getattr(type(detector), "_score", None) is getattr(kind, "_score", None)
+
+
+def _neighbours(to: Nodes, detector: BankDetector, features: str, k: int) -> tuple[str, str, str]:
+    """Name of the bank, and of the squared distances and rows `(q, k)` of the patches' neighbours in it."""
+    vectors = detector.bank_.vectors
+    bank = to.constant(vectors)
+    h, w = detector.graph_.spec.grid
+    return bank, *nearest(to, rounded(to, features, vectors.dtype), bank, vectors, k, h * w)
+
+
+def _k_neighbours(to: Nodes, detector: NeighbourDetector, features: str) -> tuple[str, str, str]:
+    """The same for the method's k; where the bank has fewer vectors, the farthest stands for the missing."""
+    there = min(detector.k, len(detector.bank_))
+    bank, squared, rows = _neighbours(to, detector, features, there)
+    if there < detector.k:
+        places = whole(*np.minimum(np.arange(detector.k), there - 1))
+        squared, rows = to.add("Gather", squared, places, axis=1), to.add("Gather", rows, places, axis=1)
+    return bank, squared, rows
+
+
+def _ldknn(to: Nodes, detector: LDKNN, features: str) -> str:
+    _, squared, rows = _neighbours(to, detector, features, 1)
+    density = to.add("Gather", detector.stats_["density"].astype(np.float32), rows, axis=0)
+    d = to.add("Sqrt", squared) if detector.distance == "euclidean" else squared
+    if detector.form == "ratio":
+        power = to.add("Pow", to.add("Max", density, single(LEAST)), single(detector.alpha_))
+        return to.add("Div", d, power)
+    return to.add("Sub", d, to.add("Mul", density, single(detector.alpha_)))
+
+
+def _knn(to: Nodes, detector: KNN, features: str) -> str:
+    return mean(to, _k_neighbours(to, detector, features)[1], (1,), detector.k)
+
+
+def _kth_nn(to: Nodes, detector: KthNN, features: str) -> str:
+    return _last(to, _k_neighbours(to, detector, features)[1])
+
+
+def _lof(to: Nodes, detector: LOF, features: str) -> str:
+    _, squared, rows = _k_neighbours(to, detector, features)
+    if detector.mode == "standard":
+        theirs = to.add("Gather", detector.stats_["k_distance"].astype(np.float32), rows, axis=0)
+        reach = mean(to, to.add("Max", to.add("Sqrt", squared), theirs), (1,), detector.k)
+    else:
+        reach = _last(to, squared)
+    own = to.add("Reciprocal", to.add("Max", reach, single(LEAST)))
+    density = to.add("Gather", detector.stats_["reachability"].astype(np.float32), rows, axis=0)
+    return to.add("Div", mean(to, density, (1,), detector.k), own)
+
+
+def _ldof(to: Nodes, detector: LDOF, features: str) -> str:
+    bank, squared, rows = _k_neighbours(to, detector, features)
+    found = to.add("Cast", to.add("Gather", bank, rows, axis=0), to=TensorProto.FLOAT)
+    sums = []
+    for column in range(detector.k):  # one neighbour at a time: all pairs at once would take gigabytes
+        difference = to.add("Sub", found, to.add("Gather", found, whole(column), axis=1))
+        apart = to.add("Sqrt", to.add("ReduceSum", to.add("Mul", difference, difference), whole(2), keepdims=0))
+        sums.append(to.add("ReduceSum", apart, whole(1)))
+    inner = to.add("Div", to.add("Sum", *sums), single(detector.k * (detector.k - 1)))
+    outer = mean(to, to.add("Sqrt", squared), (1,), detector.k)
+    return to.add("Div", outer, to.add("Max", inner, single(LEAST)))
+
+
+def _gde(to: Nodes, detector: GDE, features: str) -> str:
+    """In double precision, as the detector computes it."""
+    wide = to.add("Cast", features, to=TensorProto.DOUBLE)
+    length = to.add("Sqrt", to.add("ReduceSum", to.add("Mul", wide, wide), whole(1)))
+    unit = to.add("Div", wide, to.add("Max", length, np.array(1e-12)))
+    difference = to.add("Sub", unit, detector.mean_)
+    product = to.add("Mul", to.add("MatMul", difference, detector.precision_), difference)
+    squared = to.add("Max", to.add("ReduceSum", product, whole(1)), np.array(0.0))
+    return to.add("Cast", to.add("Sqrt", squared), to=TensorProto.FLOAT)
+
+
+def _last(to: Nodes, values: str) -> str:
+    """The last column `(q, 1)`."""
+    return to.add("Gather", values, whole(-1), axis=1)
+
+
+#: How each method is written; those that only set parameters (REB, PatchCore) come with the one they inherit from.
+WRITERS: dict[type[Any], Callable[[Nodes, Any, str], str]] = {
+    LDKNN: _ldknn,
+    KNN: _knn,
+    KthNN: _kth_nn,
+    LOF: _lof,
+    LDOF: _ldof,
+    GDE: _gde,
+}
