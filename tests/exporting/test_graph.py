@@ -129,6 +129,12 @@ def test_the_file_says_where_it_comes_from(good) -> None:
     assert json.loads(said["parameters"])["k"] == 3
 
 
+def test_a_bank_too_large_for_the_format(good, monkeypatch) -> None:
+    monkeypatch.setattr("onlygood.exporting.onnx_graph.MOST_BYTES", 100_000)
+    with pytest.raises(ParameterError, match="fewer vectors"):
+        compose(onlygood.KNN(size=64).fit(good))
+
+
 def test_the_same_detector_gives_the_same_bytes(good) -> None:
     detector = onlygood.LDKNN(size=64).fit(good)
     assert compose(detector) == compose(detector)

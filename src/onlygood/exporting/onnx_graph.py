@@ -20,8 +20,8 @@ from onlygood.methods import Detector
 from onlygood.methods.anomaly_map import SMOOTHING, blur_matrix, enlarging_matrix
 from onlygood.methods.bank import BankDetector
 
-#: A file of this format cannot be larger.
-MOST_BYTES = 2**31 - 2**20
+#: A file of this format cannot be larger than 2 GB; some is left for what is neither bank nor backbone.
+MOST_BYTES = 2**31 - 2**26
 
 VERDICTS = ("OK", "REVIEW", "NG")
 
@@ -42,6 +42,7 @@ def compose(detector: Detector, *, any_size: bool = True) -> bytes:
     Raises:
         ParameterError: The method cannot be exported, or the bank is too large for one file.
     """
+    _check_size(detector)
     size = detector.graph_.spec.size
     features = onnx.load_from_string(detector.graph_.onnx)
     head, tail = Nodes("in/"), Nodes("out/")
@@ -75,8 +76,6 @@ def compose(detector: Detector, *, any_size: bool = True) -> bytes:
         producer_version=onlygood.__version__,
     )
     helper.set_model_props(model, metadata(detector, any_size))
-    if model.ByteSize() > MOST_BYTES:
-        raise ParameterError("The bank is too large for one ONNX file (2 GB). Export fewer vectors.")
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
@@ -101,6 +100,7 @@ def metadata(detector: Detector, any_size: bool) -> dict[str, str]:
         "backbone": spec.backbone,
         "weights_sha256": spec.weights_sha256,
         "weights_license": spec.weights_license,
+        "fine_tuned": spec.fine_tuned,
         "precision": spec.precision,
         "parameters": {name: _plain(value) for name, value in detector.get_params().items()},
         "training_images": len(detector.training_.names),
@@ -109,6 +109,12 @@ def metadata(detector: Detector, any_size: bool) -> dict[str, str]:
     if isinstance(detector, BankDetector):
         table["vectors"] = len(detector.bank_)
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in table.items()}
+
+
+def _check_size(detector: Detector) -> None:
+    bank = detector.bank_.vectors.nbytes if isinstance(detector, BankDetector) else 0
+    if bank + len(detector.graph_.onnx) > MOST_BYTES:
+        raise ParameterError("The bank is too large for one ONNX file (2 GB). Export fewer vectors.")
 
 
 def _image_score(to: Nodes, scores: str, detector: Detector) -> str:
