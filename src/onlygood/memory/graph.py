@@ -15,7 +15,7 @@ from onlygood.memory.index import ExactIndex, NeighbourIndex, Neighbours, Vector
 from onlygood.memory.torch_index import TorchIndex, torch_has_cuda
 
 #: From this many vectors on the graph answers sooner than the full scan.
-GRAPH_FROM = 4_000
+GRAPH_FROM = 2_000
 
 #: If a smaller share of the vectors may be found, they are scanned: the beam would meet too few of them.
 SCAN_BELOW = 0.1
@@ -199,7 +199,7 @@ def build_index(
 
     Args:
         vectors: float32 or float16 `(N, D)`.
-        kind: `exact`, `graph`, or `auto`: the graph from 4,000 vectors on; exact on a GPU.
+        kind: `exact`, `graph`, or `auto`: the graph from 2,000 vectors on; exact on a GPU.
         threads: Threads of a search; None for all cores.
         device: `cuda` searches exactly on the GPU, where torch sees one; elsewhere it is as `cpu`.
 
