@@ -189,6 +189,14 @@ def test_a_tolerance_of_nothing_is_kept(detector, good, unseen, tmp_path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+def test_int8_fitted_on_another_engine_is_refused_with_the_mend(good, unseen, tmp_path) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    detector = onlygood.KNN(size=64, precision="int8", engine="openvino").fit(good)
+    with pytest.raises(ExportError, match="engine='onnxruntime'"):
+        export_onnx(detector, tmp_path / "part.onnx", images=[*good, *unseen])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_graph_that_cannot_run_is_not_written(detector, good, monkeypatch, tmp_path) -> None:
     compose = onnx_graph.compose
 
