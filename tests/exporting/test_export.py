@@ -167,19 +167,14 @@ def rebuilt(detector: Any, **fields: Any) -> Any:
         (lambda d: rebuilt(d, scores=d.calibration_.scores * np.nan), "p-value|says"),
     ],
 )
-@pytest.mark.parametrize("there", [False, True])
-def test_a_graph_that_differs_is_not_written(
-    detector, good, unseen, monkeypatch, tmp_path, change, reason, there
-) -> None:
+def test_a_graph_that_differs_is_not_written(detector, good, unseen, monkeypatch, tmp_path, change, reason) -> None:
     target = tmp_path / "part.onnx"
-    if there:
-        target.write_text("an older file")
+    target.write_text("an older file")
     monkeypatch.setattr(onnx_graph, "compose", tampered(change))
     with pytest.raises(ExportError, match=reason) as caught:
         export_onnx(detector, target, images=[*good, *unseen])
     assert "Nothing was written" in str(caught.value) and "image " in str(caught.value)
-    assert [path.name for path in tmp_path.iterdir()] == (["part.onnx"] if there else [])
-    assert not there or target.read_text() == "an older file"
+    assert [path.name for path in tmp_path.iterdir()] == ["part.onnx"] and target.read_text() == "an older file"
 
 
 def test_a_tolerance_of_nothing_is_kept(detector, good, unseen, tmp_path) -> None:
