@@ -49,6 +49,8 @@ TURNS = (
 )
 NOT_TRIED = "not tried: "
 AXES = ("images", "size", "backbone")
+#: The axes that are numbers, and what to write below them in a chart.
+DRAWN = {"images": "training images", "size": "input side in pixels"}
 
 
 class Growth:
@@ -192,7 +194,8 @@ def page(records: Records) -> str:
     for axis in AXES:
         rows = table(records, axis)
         if rows:
-            parts += [f"## Growth: {axis}", rows]
+            parts += [f"### By {axis}", rows]
+            parts += [f"![{axis}](images/{chart(axis)})"] if axis in DRAWN and records.good("growth", axis=axis) else []
     return "\n\n".join(parts)
 
 
@@ -233,10 +236,15 @@ def _whole(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
+def chart(axis: str) -> str:
+    """File name of the chart of an axis."""
+    return f"growth-{axis}.svg"
+
+
 def draw(records: Records, folder: Path) -> list[Path]:
     """The charts of the two axes that are numbers."""
     written = []
-    for axis, name in (("images", "training images"), ("size", "input side in pixels")):
+    for axis, name in DRAWN.items():
         if not records.good("growth", axis=axis):
             continue
 
@@ -247,7 +255,7 @@ def draw(records: Records, folder: Path) -> list[Path]:
                 found.append(Line(variant, [(r["key"][axis], r["values"][figure]) for r in rows]))
             return found
 
-        path = folder / f"growth-{axis}.svg"
+        path = folder / chart(axis)
         write_charts(
             path,
             [

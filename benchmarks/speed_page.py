@@ -124,6 +124,8 @@ def _of_accuracy(records: Records, base: dict[str, Any]) -> list[Target]:
 
 def _everywhere(what: str, found: dict[str, float], form: str, fine: Callable[[float], bool]) -> Target:
     measured = ", ".join(f"{name} {form.format(value)}" for name, value in found.items())
+    if not found:
+        return Target(what, "", None)
     missing = [name for name in SETS if name not in found]
     if not all(map(fine, found.values())):
         return Target(what, measured, False)

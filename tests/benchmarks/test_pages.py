@@ -129,7 +129,7 @@ def test_targets_ask_for_the_full_size_and_for_every_set(records: Any) -> None:
 def test_nothing_measured_is_no_target_met_and_failures_are_told(records: Any) -> None:
     from speed_page import page
 
-    assert all(met is None for _, met in verdicts(records).values())
+    assert all(one == ("", None) for one in verdicts(records).values())
     assert "not measured" in page(records)
     add_fit(records, "anomalib, 1 % coreset", 0, 1.0)
     key = {"set": "tiles", "model": "torch + faiss, 1 % coreset", **BASE, "repeat": 0}
@@ -168,6 +168,7 @@ def test_growth_tables_and_charts(tmp_path: Path) -> None:
     key = {"axis": "images", "variant": "exact", "threads": 2, "images": 100, "size": 256, "backbone": "b"}
     records.add("growth", {**key, "what": "fit"}, {"error": "it took too long"})
     text = page(records)
+    assert "](images/growth-images.svg)" in text and "growth-size" not in text
     assert "| 50 | exact | 51,200 | 9.0 | 500 | 20.0 | 21.0 | 200 |" in text
     assert "| 100 | exact | - | it took too long | - | - | - | - |" in text
     (chart,) = draw(records, tmp_path)
