@@ -35,7 +35,7 @@ def report_of_test(detector: Detector, run: TestRun, result: Evaluation, *, titl
     items = [
         ReportItem(
             found,
-            ImageSource(str(sample.path), sample.path).read,
+            ImageSource.of_file(sample.path).read,
             sample.label,
             "" if sample.label == 0 else sample.defect,
             mask,
