@@ -45,6 +45,8 @@ class Stretched(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """`(n, sum of channels, h, w)`."""
         grid = maps[0].shape[-2:]
+        if not self.padding and min(min(m.shape[-2:]) for m in maps) < 3:
+            raise ParameterError("The aggregator btf needs maps of at least 3x3: take a larger size or earlier layers.")
         return torch.cat([_stretch(F.avg_pool2d(m, 3, 1, self.padding), grid) for m in maps], dim=1)
 
 
