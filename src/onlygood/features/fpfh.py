@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onlygood.errors import ParameterError, require
+from onlygood.parallel import cores, in_order, is_worker
 
 Points = NDArray[np.floating]
 Doubles = NDArray[np.float64]
@@ -32,7 +31,7 @@ def neighbours_of(points: Points, most: int, radius: float | None = None, thread
         points: `(n, 3)`.
         most: Neighbours at most, the point itself counted.
         radius: Farther ones do not count; in the unit of the points. None for any distance.
-        threads: None for all cores.
+        threads: None for all cores; in a thread that shares them with others it works alone.
 
     Returns:
         Row numbers `(n, min(most, n))`, nearest first; n where there is no further one.
@@ -49,7 +48,7 @@ def neighbours_of(points: Points, most: int, radius: float | None = None, thread
         raise ParameterError(f"radius={radius}: it must be above 0, or None for any distance.")
     tree = cKDTree(points)
     bound = np.inf if radius is None else np.nextafter(radius, np.inf)  # the bound itself does not count
-    found = tree.query(points, min(most, len(points)), distance_upper_bound=bound, workers=threads or -1)[1]
+    found = tree.query(points, min(most, len(points)), distance_upper_bound=bound, workers=_workers(threads))[1]
     return np.asarray(found).reshape(len(points), -1)
 
 
@@ -85,7 +84,7 @@ def fpfh(points: Points, normals: Points, neighbours: Rows, threads: int | None 
         points: `(n, 3)`, in any unit.
         normals: `(n, 3)`, of length 1.
         neighbours: As `neighbours_of` gives them; the first of each is the point itself.
-        threads: None for all cores.
+        threads: None for all cores; in a thread that shares them with others it works alone.
 
     Returns:
         float32 `(n, 33)`: 11 cells for each of theta, alpha and phi, each block with sum 200. Zeros for a point
@@ -109,8 +108,8 @@ def fpfh(points: Points, normals: Points, neighbours: Rows, threads: int | None 
         simple[part] = _histogram(angles, there[part])
         np.divide(1, squared, out=weights[part], where=there[part] & (squared > 0))
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:  # numpy lets other threads run meanwhile
-        list(pool.map(work, _blocks(len(points))))
+    for _ in in_order(work, _blocks(len(points)), _workers(threads)):
+        pass
     ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
     near: Any = csr_array((weights[there], others[there], ends), shape=(len(points), len(points)))
     around = (near @ simple).reshape(-1, 3, CELLS)
@@ -172,6 +171,10 @@ def _histogram(angles: Doubles, there: NDArray[np.bool_]) -> Doubles:
     cells += np.arange(3)[:, None, None] * CELLS + np.arange(n)[:, None] * LENGTH
     counts = np.bincount(cells[:, there].ravel(), minlength=n * LENGTH).reshape(n, LENGTH)
     return counts * (100 / np.maximum(there.sum(axis=1), 1))[:, None]
+
+
+def _workers(threads: int | None) -> int:
+    return 1 if is_worker() else threads or cores()
 
 
 def _blocks(total: int) -> list[slice]:

@@ -83,8 +83,8 @@ def find_labelled_images(folder: str | Path) -> list[Sample]:
     """Test images with their labels, sorted.
 
     Read are `folder/test/<good|defect>/` with `folder/ground_truth/<defect>/<stem>_mask.png` (MVTec AD) or with
-    `rgb/`, `xyz/` and `gt/` inside (MVTec 3D-AD), or `folder/<good|bad|...>/` where one subfolder is called good, ok or normal and every other one is
-    a kind of defect.
+    `rgb/`, `xyz/` and `gt/` inside (MVTec 3D-AD), or `folder/<good|bad|...>/` where one subfolder is called good, ok
+    or normal and every other one is a kind of defect.
 
     Raises:
         DataError: The layout is neither, or an MVTec defect image lacks its mask while others have one.

@@ -230,11 +230,12 @@ class BankDetector(Detector):
     def _patch_scores(self, features: Features) -> Array:
         return self._scores_from(*self._neighbours_of(features), features.shape[:2])
 
-    def _scored(self, features: Features) -> tuple[float, Array]:
+    def _scores_of(self, source: ImageSource) -> tuple[Array, float, tuple[int, int]]:
+        features, size = self._features_at(source)
         squared, rows = self._neighbours_of(features)
         patches = self._scores_from(squared, rows, features.shape[:2])
         queries = halved(features.reshape(-1, features.shape[-1]))
-        return self._decide(patches, NeighbourTable(squared, rows), queries), patches
+        return patches, self._decide(patches, NeighbourTable(squared, rows), queries), size
 
     def _neighbours_of(self, features: Features) -> tuple[Array, NDArray[np.int64]]:
         """Neighbours in the bank `(h * w, k)` of patch features `(h, w, D)`: squared distances and rows."""

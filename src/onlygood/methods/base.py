@@ -273,8 +273,7 @@ class Detector(ABC):
         raise ParameterError(f"{self.method} keeps no memory bank; fit it anew with all good images.")
 
     def _inspect_one(self, source: ImageSource, with_map: bool, original_size: bool) -> Inspection:
-        features, size = self._features_at(source)
-        score, patches = self._scored(features)
+        patches, score, size = self._scores_of(source)
         return self._judge(source.name, patches, size, with_map, original_size, score)
 
     def _judge(
@@ -310,14 +309,15 @@ class Detector(ABC):
             size=size,
         )
 
+    def _scores_of(self, source: ImageSource) -> tuple[NDArray[np.float32], float, tuple[int, int]]:
+        """Patch scores `(h, w)` and image score of an image, and its original `(width, height)`."""
+        features, size = self._features_at(source)
+        patches = self._patch_scores(features)
+        return patches, image_score(patches, self.image_score), size
+
     def _features_at(self, source: ImageSource) -> tuple[Features, tuple[int, int]]:
         """Patch features `(h, w, D)` of an image, and its original `(width, height)`."""
         return self.graph_.features(source)
-
-    def _scored(self, features: Features) -> tuple[float, NDArray[np.float32]]:
-        """Image score, and the patch scores `(h, w)` that the map is made of."""
-        patches = self._patch_scores(features)
-        return image_score(patches, self.image_score), patches
 
     def _map(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """Anomaly map `(size, size)` of patch scores `(h, w)`."""
