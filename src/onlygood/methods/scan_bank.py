@@ -15,7 +15,7 @@ from onlygood.features.fpfh import LENGTH
 from onlygood.features.geometry import Geometry
 from onlygood.images import ImageSource, resize, resize_points
 from onlygood.images.fingerprint import pixel_hash
-from onlygood.memory import ExactIndex, MemoryBank, greedy_coreset
+from onlygood.memory import MemoryBank, greedy_coreset
 from onlygood.memory.bank import Vectors, halved
 from onlygood.memory.coreset import johnson_lindenstrauss
 from onlygood.methods.bank import BankDetector
@@ -27,9 +27,6 @@ from onlygood.progress import Report, track
 Array = NDArray[np.float32]
 
 MODALITIES = ("auto", "rgb", "fpfh", "rgb+fpfh")
-
-#: Patches looked up, and looked among, to bring both modalities to one scale.
-ASKED, AMONG = 2000, 20_000
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,8 @@ class ScanDetector(BankDetector):
 
     Args:
         modality: `rgb`, `fpfh`, `rgb+fpfh`, or `auto`: what the training scans have.
-        geometry_weight: FPFH is multiplied by it in `rgb+fpfh`; 1 is the papers'. None brings both to one scale: the
-            mean squared distance of a good patch to its nearest in other images counts the same in both.
+        geometry_weight: FPFH is multiplied by it in `rgb+fpfh`; 1 is the papers'. None brings both to the same total
+            variance over the good patches, whatever the backbone's features are scaled like.
         neighbours: Points of a histogram, the point itself counted.
         radius: Farther points do not count, in the unit of the scans; None for any distance.
         normal_neighbours: Points of a normal.
@@ -84,7 +81,7 @@ class ScanDetector(BankDetector):
         full = MemoryBank.from_stream(self._features_of(sources, report), len(sources))
         if self.modality_ == "rgb+fpfh":
             weight = self.geometry_weight
-            self.geometry_weight_ = balance(full, self._colours) if weight is None else float(weight)
+            self.geometry_weight_ = balance(full.vectors, self._colours) if weight is None else float(weight)
             for start in range(0, len(full), 65_536):
                 part = slice(start, start + 65_536)
                 full.vectors[part] = self._weighted(full.vectors[part])
@@ -241,24 +238,20 @@ class ScanDetector(BankDetector):
                 raise ParameterError(f"{name}={value!r}: a whole number of at least 3, the point itself counted.")
 
 
-def balance(bank: MemoryBank, split: int) -> float:
-    """What geometry is multiplied by so that it counts as much as colour.
+def balance(vectors: Vectors, split: int) -> float:
+    """What geometry is multiplied by so that its total variance over the good patches is that of colour.
 
-    Patches of every second image are looked up among those of the others (of a single image: every second patch), by
-    colour and by geometry apart; the weight makes both mean squared distances to the nearest equal.
+    Two good patches taken at random are then, on average, equally far apart in both.
 
     Args:
-        bank: Patch vectors, colour first.
+        vectors: Patch vectors `(N, D)`, colour first.
         split: Numbers of colour.
 
     Returns:
-        The weight; 1 where one of the distances is 0.
+        The weight; 1 where one of the variances is 0.
     """
-    odd = (bank.image_of if bank.n_images > 1 else np.arange(len(bank))) % 2 == 1
-    asked, among = np.flatnonzero(odd), np.flatnonzero(~odd)
-    asked, among = asked[:: -(-len(asked) // ASKED)], among[:: -(-len(among) // AMONG)]
-    mean = [
-        float(ExactIndex(bank.vectors[among, part]).search(bank.vectors[asked, part], 1)[0].mean(dtype=np.float64))
-        for part in (slice(0, split), slice(split, None))
-    ]
-    return float(np.sqrt(mean[0] / mean[1])) if min(mean) > 0 else 1.0
+    blocks = [vectors[start : start + 16_384] for start in range(0, len(vectors), 16_384)]
+    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(vectors)
+    variance = sum(((block - mean) ** 2).sum(axis=0) for block in blocks)
+    colour, geometry = float(variance[:split].sum()), float(variance[split:].sum())
+    return float(np.sqrt(colour / geometry)) if min(colour, geometry) > 0 else 1.0
