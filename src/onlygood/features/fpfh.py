@@ -20,6 +20,9 @@ Rows = NDArray[np.integer]
 #: Histogram cells of one angle, and numbers of a feature: three angles.
 CELLS, LENGTH = 11, 33
 
+#: Cosines nearer to each other than this are equal.
+_TIE = 1e-9
+
 #: Points whose pairs are worked on at once: their arrays fit into a processor's cache.
 _BLOCK = 512
 
@@ -123,7 +126,8 @@ def pair_angles(p: Doubles, p_normal: Doubles, q: Doubles, q_normal: Doubles) ->
 
     Of the two the source is the one whose normal lies nearer to the line between them. Around it stand u, its
     normal; v, perpendicular to u and the line; and w = u x v. With n the other normal:
-    theta = atan2(w n, u n), alpha = v n, phi = u d, where d is the line's direction.
+    theta = atan2(w n, u n), alpha = v n, phi = u d, where d is the line's direction. Equally near, as points with
+    the same neighbours and so the same normal are, p is the source: rounding must not decide.
 
     Args:
         p: Points `(3, ...)`.
@@ -147,7 +151,7 @@ def pair_angles(p: Doubles, p_normal: Doubles, q: Doubles, q_normal: Doubles) ->
         + (line[2] * p_normal[0] - line[0] * p_normal[2]) * q_normal[1]
         + (line[0] * p_normal[1] - line[1] * p_normal[0]) * q_normal[2]
     )
-    swapped = np.abs(along_p) < np.abs(along_q)
+    swapped = np.abs(along_p) < np.abs(along_q) - _TIE
     phi = np.where(swapped, -along_q, along_p)
     # |u x line|; w = (line - phi u) / |u x line|, so that w needs not be made
     across = np.sqrt(np.maximum(1 - phi * phi, 0))

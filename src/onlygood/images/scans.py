@@ -52,6 +52,7 @@ class DepthMap:
             depth = depth[..., 0]
         if depth.ndim != 2 or not _numeric(depth):
             raise ImageError(f"The depth map of {name} has shape {depth.shape} and dtype {depth.dtype}, not (h, w).")
+        _check_size(depth.shape, name)
         z = depth.astype(np.float64) * self.unit
         z[~np.isfinite(z) | (z <= 0)] = np.nan
         rows, columns = np.indices(z.shape)
@@ -83,6 +84,7 @@ def read_points(content: Any, name: str) -> Points:
             f"The points of {name} have shape {points.shape} and dtype {points.dtype}; a scan is (height, width, 3) "
             "numbers: the x, y and z of each pixel."
         )
+    _check_size(points.shape, name)
     points = points.astype(np.float64)
     points[(points == 0).all(axis=2)] = np.nan
     return _checked(points, name)
@@ -154,12 +156,15 @@ def _numeric(array: NDArray[Any]) -> bool:
     return array.dtype.kind in "fiu"
 
 
-def _checked(points: NDArray[np.float64], name: str) -> Points:
-    h, w = points.shape[:2]
+def _check_size(shape: tuple[int, ...], name: str) -> None:
+    h, w = shape[:2]
     if h * w > MAX_PIXELS:
         raise ImageError(f"The scan {name} has {w} x {h} points; the limit is {MAX_PIXELS // 1_000_000} million.")
     if min(h, w) < 8:
         raise ImageError(f"The scan {name} has only {w} x {h} points; at least 8 x 8 are needed.")
+
+
+def _checked(points: NDArray[np.float64], name: str) -> Points:
     missing = ~np.isfinite(points).all(axis=2)
     if missing.all():
         raise ImageError(

@@ -33,7 +33,6 @@ class BTM(ScanDetector):
         map_taps: Length of the map's Gaussian kernel in pixels, odd; None for one cut at four `map_sigma`.
     """
 
-    image_score: str = "max"
     k: int = 3
     k_image: int = 1
     distance: str = "sqeuclidean"
@@ -41,8 +40,8 @@ class BTM(ScanDetector):
 
     method: ClassVar[str] = "btm"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": ScanDetector._released,
-        "released": {**ScanDetector._released, "aggregator": "btm"},
+        "paper": {**ScanDetector._released, "image_score": "max"},
+        "released": {**ScanDetector._released, "image_score": "max", "aggregator": "btm"},
         "quick": {"coreset": 0.01, "neighbours": 40},
     }
 
