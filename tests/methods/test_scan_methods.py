@@ -240,6 +240,26 @@ def test_a_depth_map_serves_as_well(parts, others):
     np.testing.assert_allclose(detector.score(others["dent"]), whole.score(others["dent"]), rtol=0.05)
 
 
+@pytest.mark.parametrize("modality", ["rgb", "rgb+fpfh"])
+def test_foreground_makes_the_table_not_count(parts, others, modality, tmp_path):
+    """A stripe on the table is an anomaly of the picture, and none of the part."""
+    detector = onlygood.BTM(modality=modality, foreground=0.003, image_score="max", **QUICK).fit(parts[:5])
+    whole = onlygood.BTM(modality=modality, image_score="max", **QUICK).fit(parts[:5])
+    picture = others["good"][0].content.copy()
+    picture[2:6, 8:50] = 250
+    striped = ImageSource("striped", picture, others["good"][0].points)
+    assert detector.score([striped])[0] == pytest.approx(detector.score(others["good"][:1])[0], rel=1e-5)
+    assert whole.score([striped])[0] > 1.3 * whole.score(others["good"]).max()
+    assert detector.score(others["stain"]).min() > detector.score(others["good"]).max()
+    detector.save(tmp_path / "part.og")
+    np.testing.assert_array_equal(onlygood.load(tmp_path / "part.og").score([striped]), detector.score([striped]))
+
+
+def test_foreground_needs_points(good):
+    with pytest.raises(DataError, match="without 3-D points"):
+        onlygood.BTM(foreground=0.005, size=64).fit(good[:2])
+
+
 # the contract of every detector, on scans
 
 
@@ -360,6 +380,7 @@ def test_a_radius_in_the_wrong_unit_is_told(parts):
         {"geometry_weight": 0},
         {"geometry_weight": np.inf},
         {"radius": -1},
+        {"foreground": 0},
         {"neighbours": 2},
         {"normal_neighbours": 2.5},
         {"modality": "fpfh", "size": 70},

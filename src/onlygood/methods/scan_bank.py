@@ -15,6 +15,7 @@ from onlygood.features.fpfh import LENGTH
 from onlygood.features.geometry import Geometry
 from onlygood.images import ImageSource, resize, resize_points
 from onlygood.images.fingerprint import pixel_hash
+from onlygood.images.scan_foreground import foreground_of
 from onlygood.memory import MemoryBank, greedy_coreset
 from onlygood.memory.bank import Vectors, halved
 from onlygood.memory.coreset import johnson_lindenstrauss
@@ -54,6 +55,9 @@ class ScanDetector(BankDetector):
         radius: Farther points do not count, in the unit of the scans; None for any distance.
         normal_neighbours: Points of a normal.
         normal_radius: As `radius`, for normals.
+        foreground: Points nearer to the table's plane than this, in the unit of the scans, are taken out of points and
+            picture, and so is what does not hang together with the part; 0.005 in BTF's preparation, in metres. None
+            leaves scans as they are.
     """
 
     coreset: float = 0.1
@@ -63,6 +67,7 @@ class ScanDetector(BankDetector):
     radius: float | None = None
     normal_neighbours: int = 30
     normal_radius: float | None = None
+    foreground: float | None = None
 
     #: Sizes in metres, as in BTF's released code; the objects are smaller, so it is the neighbours that count.
     _released: ClassVar[dict[str, Any]] = {"geometry_weight": 1.0, "radius": 0.25, "normal_radius": 0.1}
@@ -75,7 +80,7 @@ class ScanDetector(BankDetector):
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         self.modality_ = self._modality_of(sources)
         self.geometry_weight_ = 1.0
-        if self._sees_points:
+        if self._needs_points:
             require("scipy", "3d", "The geometry of scans (FPFH)")  # said before the backbone is loaded
         self.graph_ = self._graph(sources, report)
         full = MemoryBank.from_stream(self._features_of(sources, report), len(sources))
@@ -144,6 +149,10 @@ class ScanDetector(BankDetector):
         return "fpfh" in self.modality_
 
     @property
+    def _needs_points(self) -> bool:
+        return self._sees_points or self.foreground is not None
+
+    @property
     def _colours(self) -> int:
         """Numbers of a patch vector that come from the picture; geometry stands behind them."""
         return self.graph_.spec.dim - LENGTH * self._sees_points
@@ -177,23 +186,27 @@ class ScanDetector(BankDetector):
         if self._sees_colours and source.content is None:
             raise DataError(f"The scan {source.name} has no picture, which modality={self.modality_} needs.")
         picture = source.read() if self._sees_colours or hashed else None
-        points = source.read_points() if self._sees_points else None
+        points = source.read_points() if self._needs_points else None
         if picture is not None and points is not None and picture.shape[:2] != points.shape[:2]:
             (h, w), (rows, columns) = picture.shape[:2], points.shape[:2]
             raise ImageError(
                 f"The picture of {source.name} has {w} x {h} pixels, its points are {columns} x {rows}. A scan has one "
                 "point for each pixel: take files that the sensor registered to each other."
             )
-        geometry = None
-        if points is not None:
-            height, width = points.shape[:2]
-            small = resize_points(points, self.size)
-            geometry = self._geometry.patches(small, self.graph_.spec.grid, source.name, self.threads)
-        else:
-            assert picture is not None
-            height, width = picture.shape[:2]
+        first = picture if picture is not None else points
+        assert first is not None
+        height, width = first.shape[:2]
         digest = pixel_hash(picture) if hashed and picture is not None else ""
         seen = resize(picture, self.size, source.name) if picture is not None and self._sees_colours else None
+        geometry = None
+        if points is not None:
+            small = resize_points(points, self.size)
+            if self.foreground is not None:
+                part = foreground_of(small, self.foreground, source.name, self.seed)
+                small = np.where(part[..., None], small, np.float32(np.nan))
+                seen = None if seen is None else np.where(part[..., None], seen, np.uint8(0))
+            if self._sees_points:
+                geometry = self._geometry.patches(small, self.graph_.spec.grid, source.name, self.threads)
         return _Prepared(digest, seen, geometry, (width, height))
 
     def _joined(self, scans: Sequence[_Prepared]) -> Any:
@@ -228,7 +241,7 @@ class ScanDetector(BankDetector):
         super()._check_parameters()
         if self.modality not in MODALITIES:
             raise ParameterError(f"Unknown modality {self.modality!r}. Known are: {', '.join(MODALITIES)}")
-        for name in ("geometry_weight", "radius", "normal_radius"):
+        for name in ("geometry_weight", "radius", "normal_radius", "foreground"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 < value < np.inf):
                 raise ParameterError(f"{name}={value!r}: a number above 0, or none.")
