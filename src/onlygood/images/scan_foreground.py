@@ -42,7 +42,7 @@ def foreground_of(points: Points, thickness: float, name: str, seed: int = 0) ->
         MissingDependencyError: SciPy is not installed.
     """
     require("scipy", "3d", "The foreground of scans")
-    there: Mask = np.isfinite(points).all(axis=2)
+    there: Mask = np.asarray(np.isfinite(points).all(axis=2))
     h, w = there.shape
     frame = there.copy()
     rows, columns = max(1, round(FRAME * h)), max(1, round(FRAME * w))

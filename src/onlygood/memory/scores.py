@@ -52,26 +52,38 @@ def kth_nn_score(squared: Array, distance: str = "sqeuclidean") -> Array:
 
 
 def reweighted(nearest: Array, around: Array, scale: float = 1.0) -> Array:
-    """PatchCore's re-weighting of an image's highest patch (Roth et al. 2022, eq. 7; BTM, eqs. 10 and 11).
+    """PatchCore's re-weighting of an image's highest patch (Roth et al. 2022, eq. 7; BTM, eqs. 10 and 11): s = w s*.
 
-    s = (1 - exp(s*) / sum exp(d)) s*: where the bank is dense around m*, the nearest vector of the patch f*, less is
-    taken off.
+    Args:
+        nearest: s*, the Euclidean distance of f* to m*, `(q,)`.
+        around: As `neighbourhood_weight` takes it.
+        scale: Likewise.
+
+    Returns:
+        float32 `(q,)`; s* itself where there is nothing around.
+    """
+    return np.asarray(neighbourhood_weight(nearest, around, scale) * nearest, np.float32)
+
+
+def neighbourhood_weight(nearest: Array, around: Array, scale: float = 1.0) -> NDArray[np.float64]:
+    """The weight of the re-weighting, w = 1 - exp(s*) / sum exp(d) (BTM, eq. 10).
+
+    It takes less off the farther the neighbours of m* are from the patch f*, whose nearest vector m* is.
 
     Args:
         nearest: s*, the Euclidean distance of f* to m*, `(q,)`.
         around: Euclidean distances d of f* to the bank vectors nearest to m*, `(q, b)`; infinite ones do not count.
-            In PatchCore's formula m* is the first of them (with b = 1 the score is then 0); BTF leaves it out.
+            In PatchCore's formula m* is the first of them (with b = 1 the weight is then 0); BTF leaves it out.
         scale: Distances are divided by it in the exponents; BTF takes the root of the vectors' length.
 
     Returns:
-        float32 `(q,)`; s* itself where there is nothing around.
+        float64 `(q,)`; 1 where there is nothing around.
     """
     there = np.isfinite(around)
     exponents = np.where(there, (np.where(there, around, 0) - nearest[:, None]) / scale, -np.inf)
     with np.errstate(over="ignore"):  # a sum beyond all bounds takes nothing off
         total = np.exp(exponents.astype(np.float64)).sum(axis=1)
-    weight = 1 - 1 / np.where(total > 0, total, np.inf)
-    return np.asarray(weight * nearest, np.float32)
+    return np.asarray(1 - 1 / np.where(total > 0, total, np.inf))
 
 
 def lof_density(squared: Array, k_distance: Array | None = None) -> Array:
