@@ -132,7 +132,8 @@ def measure_speed(
     """
     if repeats < 1 or recall_patches < 1:
         raise ParameterError(f"repeats={repeats}, recall_patches={recall_patches}: at least 1 each.")
-    if getattr(detector, "modality_", "rgb") != "rgb":
+    detector._check_fitted()
+    if detector.needs_points:
         raise ParameterError("Speed is measured of detectors that look at pictures alone; this one needs scans.")
     sources = as_sources(images)
     started = time.perf_counter()

@@ -157,6 +157,11 @@ class Detector(ABC):
         """Whether the method localises; image-level methods give no map."""
         return self.aggregator != "pooled"
 
+    @property
+    def needs_points(self) -> bool:
+        """Whether images must be scans, with a point behind each pixel; known once fitted."""
+        return False
+
     def fit(self, images: Images, *, progress: Report | None = None) -> Self:
         """Learn from good images.
 
@@ -321,7 +326,12 @@ class Detector(ABC):
 
     def _map(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """Anomaly map `(size, size)` of patch scores `(h, w)`."""
-        return anomaly_map(patches, self.size, self.map_sigma)
+        return anomaly_map(patches, self.size, self.map_sigma, self._taps)
+
+    @property
+    def _taps(self) -> int | None:
+        """Length of the map's Gaussian kernel in pixels; see `anomaly_map`."""
+        return None
 
     def _feature_graph(self, aggregator: str | None = None) -> FeatureGraph:
         """Export the pretrained backbone; torch is imported here and not before."""

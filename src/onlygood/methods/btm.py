@@ -12,7 +12,7 @@ from onlygood.errors import ParameterError
 from onlygood.memory.bank import Vectors
 from onlygood.memory.density import NeighbourTable
 from onlygood.memory.scores import knn_score
-from onlygood.methods.anomaly_map import anomaly_map, image_score
+from onlygood.methods.anomaly_map import image_score
 from onlygood.methods.bank import check_neighbours, without_gaps
 from onlygood.methods.scan_bank import ScanDetector
 
@@ -59,8 +59,9 @@ class BTM(ScanDetector):
         distances = knn_score(without_gaps(*nearest)[0], "euclidean")
         return image_score(distances.reshape(patches.shape), self.image_score)
 
-    def _map(self, patches: Array) -> Array:
-        return anomaly_map(patches, self.size, self.map_sigma, self.map_taps)
+    @property
+    def _taps(self) -> int | None:
+        return self.map_taps
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

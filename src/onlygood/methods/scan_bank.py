@@ -80,7 +80,7 @@ class ScanDetector(BankDetector):
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         self.modality_ = self._modality_of(sources)
         self.geometry_weight_ = 1.0
-        if self._needs_points:
+        if self.needs_points:
             require("scipy", "3d", "The geometry of scans (FPFH)")  # said before the backbone is loaded
         self.graph_ = self._graph(sources, report)
         full = MemoryBank.from_stream(self._features_of(sources, report), len(sources))
@@ -149,7 +149,8 @@ class ScanDetector(BankDetector):
         return "fpfh" in self.modality_
 
     @property
-    def _needs_points(self) -> bool:
+    def needs_points(self) -> bool:
+        """Whether images must be scans."""
         return self._sees_points or self.foreground is not None
 
     @property
@@ -186,7 +187,7 @@ class ScanDetector(BankDetector):
         if self._sees_colours and source.content is None:
             raise DataError(f"The scan {source.name} has no picture, which modality={self.modality_} needs.")
         picture = source.read() if self._sees_colours or hashed else None
-        points = source.read_points() if self._needs_points else None
+        points = source.read_points() if self.needs_points else None
         if picture is not None and points is not None and picture.shape[:2] != points.shape[:2]:
             (h, w), (rows, columns) = picture.shape[:2], points.shape[:2]
             raise ImageError(
