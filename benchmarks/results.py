@@ -37,6 +37,8 @@ ROWS: dict[str, tuple[Callable[[int, Path], Detector], tuple[int, ...]]] = {
     "1-NN, full bank": (lambda s, c: onlygood.KNN(seed=s), (0,)),
     "1-NN, 10 % coreset": (lambda s, c: onlygood.KNN(coreset=0.1, seed=s), SEEDED),
     "1-NN, 1 % coreset": (lambda s, c: onlygood.KNN(coreset=0.01, seed=s), SEEDED),
+    "BTF, colour alone": (lambda s, c: onlygood.BTF(seed=s), (0,)),
+    "BTM, colour alone": (lambda s, c: onlygood.BTM(seed=s), (0,)),
     "LDKNN, paper (K=5, alpha=1, maximum)": (lambda s, c: onlygood.LDKNN.from_preset("paper", seed=s), (0,)),
     "LDKNN = REB as it comes": (lambda s, c: onlygood.REB(seed=s), (0,)),
     "REB, K and alpha by synthetic defects": (lambda s, c: onlygood.REB(k="auto", alpha="auto", seed=s), SEEDED),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onlygood.inspection import Inspection, Region, Verdict
-    from onlygood.methods import GDE, KNN, LDKNN, LDOF, LOF, REB, Detector, KthNN, PatchCore, load
+    from onlygood.methods import BTF, BTM, GDE, KNN, LDKNN, LDOF, LOF, REB, Detector, KthNN, PatchCore, load
 
 __version__ = "0.1.0"
 
@@ -23,6 +23,8 @@ _HOMES = {
     "Region": "onlygood.inspection",
     "Verdict": "onlygood.inspection",
     "Detector": "onlygood.methods",
+    "BTF": "onlygood.methods",
+    "BTM": "onlygood.methods",
     "GDE": "onlygood.methods",
     "KNN": "onlygood.methods",
     "KthNN": "onlygood.methods",
@@ -35,6 +37,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "BTF",
+    "BTM",
     "GDE",
     "KNN",
     "LDKNN",

@@ -231,3 +231,11 @@ def test_weights_that_are_here_are_not_fetched(og, monkeypatch) -> None:
     monkeypatch.setattr("onlygood.features.weights.fetch", lambda spec: pytest.fail("fetched"))
     done = og("weights", "fetch", "efficientnet_lite0")
     assert done.status == 0 and "already here" in done.out
+
+
+def test_figures(og, tmp_path: Path) -> None:
+    done = og("figures", "btm", "-o", "drawn")
+    assert done.status == 0 and "figure-7.svg" in done.out
+    assert len(list((tmp_path / "drawn").glob("figure-*.svg"))) == 5
+    unknown = og("figures", "nobody", "-o", "drawn")
+    assert unknown.status == 2 and "Known are: btm" in unknown.err

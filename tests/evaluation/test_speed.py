@@ -67,6 +67,16 @@ def test_the_steps_together_say_what_inspecting_says(model: Path, pictures: list
         assert parts.as_dict() == whole.as_dict() and np.array_equal(parts.map, whole.map)
 
 
+@pytest.mark.parametrize("method", [onlygood.BTF, onlygood.BTM])
+def test_methods_that_look_at_the_neighbours_again_are_timed_whole(method, pictures: list[Path]) -> None:
+    pytest.importorskip("torch")
+    detector = method(size=64, backbone="resnet18", weights="random").fit(pictures[:3])
+    assert list(measure_speed(detector, pictures[4:], repeats=1).stages) == list(STAGES)
+    detector.modality_ = "rgb+fpfh"
+    with pytest.raises(ParameterError, match="scans"):
+        measure_speed(detector, pictures[4:], repeats=1)
+
+
 def test_a_method_without_a_bank_has_no_search(pictures: list[Path]) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("torch")

@@ -14,6 +14,7 @@ from onlygood.errors import DataWarning, ParameterError
 from onlygood.exporting.onnx_graph import compose
 from onlygood.exporting.parity import ORDER
 from onlygood.images import resize
+from onlygood.memory import ExactIndex
 from onlygood.methods.registry import METHODS
 
 #: Methods and the forms their scores can take.
@@ -26,6 +27,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "knn, maximum of five": ("knn", {"k": 5, "image_score": "max", "map_sigma": 2.0}),
     "knn, coreset": ("knn", {"coreset": 0.2}),
     "kth_nn beyond the bank": ("kth_nn", {"k": 9, "coreset": 0.01}),
+    "btf, maximum": ("btf", {"image_score": "max", "coreset": 1.0}),
+    "btm, paper": ("btm", {"image_score": "max", "k": 5, "k_image": 2}),
+    "btm, euclidean": ("btm", {"distance": "euclidean", "map_taps": None, "aggregator": "btm"}),
+    "btm beyond the bank": ("btm", {"k": 9, "coreset": 0.01}),
     "lof, released": ("lof", {"mode": "reb"}),
     "lof beyond the bank": ("lof", {"k": 9, "coreset": 0.01}),
     "reb, graph index": ("reb", {"index": "graph"}),
@@ -149,3 +154,22 @@ def test_a_method_that_scores_in_its_own_way_is_refused(good) -> None:
 
     with pytest.raises(ParameterError, match=r"own cannot be exported.*gde, knn.*reb"):
         compose(Own(size=64).fit(good))
+
+
+def test_a_bank_of_one_vector_has_nothing_to_weigh_with(good, unseen, opened) -> None:
+    detector = onlygood.BTF(size=64).fit(good)
+    detector.bank_ = detector.bank_.subset(np.array([7]))
+    detector.index_ = ExactIndex(detector.bank_.vectors)
+    graph = opened(compose(detector))
+    for image in unseen[:3]:
+        agree(detector, graph(image), image)
+
+
+def test_detectors_of_scans_are_refused(good) -> None:
+    from made_scans import made_scan
+
+    scans = [onlygood.images.ImageSource(f"scan {i}", m.rgb, m.xyz) for i, m in enumerate(map(made_scan, range(2)))]
+    for parameters in ({"modality": "fpfh"}, {"modality": "rgb", "foreground": 0.003}):
+        detector = onlygood.BTM(size=64, neighbours=12, normal_neighbours=8, **parameters).fit(scans)
+        with pytest.raises(ParameterError, match="points of scans"):
+            compose(detector)

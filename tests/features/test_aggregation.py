@@ -109,11 +109,31 @@ def test_zeros_outside_the_map_count_in_the_mean() -> None:
     assert out[0, 0, 2, 2] == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("name", "padding"), [("btf", 0), ("btm", 1)])
+@pytest.mark.parametrize("sides", [(28, 14), (8, 4), (12, 7)])
+def test_stretched_is_torchs_adaptive_pooling(name: str, padding: int, sides: tuple[int, int]) -> None:
+    maps = [torch.randn(2, 3, sides[0], sides[0]), torch.randn(2, 5, sides[1], sides[1])]
+    expected = [F.adaptive_avg_pool2d(F.avg_pool2d(m, 3, 1, padding), sides[0]) for m in maps]
+    torch.testing.assert_close(build_aggregator(name, [3, 5], 1)(maps), torch.cat(expected, 1), atol=1e-5, rtol=1e-4)
+
+
+def test_btm_repeats_each_cell_of_a_map_half_as_fine() -> None:
+    maps = [torch.randn(1, 3, 28, 28), torch.randn(1, 5, 14, 14)]
+    out = build_aggregator("btm", [3, 5], 1)(maps)
+    means = F.avg_pool2d(maps[1], 3, 1, 1)
+    torch.testing.assert_close(out[:, 3:], means.repeat_interleave(2, 2).repeat_interleave(2, 3), atol=1e-6, rtol=1e-5)
+
+
+def test_btf_needs_maps_larger_than_its_mean() -> None:
+    with pytest.raises(ParameterError, match="at least 3x3"):
+        build_aggregator("btf", [3], 1)([torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 2, 2)])
+
+
 def test_pooled_is_the_mean_of_the_last_map() -> None:
     maps = [torch.randn(2, 3, 8, 8), torch.randn(2, 5, 4, 4)]
     torch.testing.assert_close(build_aggregator("pooled", [3, 5], 1)(maps)[:, :, 0, 0], maps[1].mean((2, 3)))
 
 
 def test_unknown_aggregator() -> None:
-    with pytest.raises(ParameterError, match="concat, adaptive, pooled"):
+    with pytest.raises(ParameterError, match="concat, adaptive, btf, btm, pooled"):
         build_aggregator("max", [3], 4)

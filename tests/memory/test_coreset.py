@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from memory_references import clustered, line, squared_distances
 
 from onlygood.errors import ParameterError
-from onlygood.memory.coreset import coverage_radius, greedy_coreset
+from onlygood.memory.coreset import coverage_radius, greedy_coreset, johnson_lindenstrauss
 
 
 def plain_greedy(vectors: np.ndarray, count: int, start: int) -> list[int]:
@@ -137,3 +137,12 @@ def test_progress_ends_at_the_count(rng: np.random.Generator) -> None:
 def test_out_of_range(count: int, start: int | None) -> None:
     with pytest.raises(ParameterError):
         greedy_coreset(np.zeros((10, 2), np.float32), count, start=start)
+
+
+@pytest.mark.parametrize(("count", "dimensions"), [(191_296, 300), (235_200, 305), (306_544, 311)])
+def test_johnson_lindenstrauss_dimension(count: int, dimensions: int) -> None:
+    """methods.md, oracle 15."""
+    from sklearn.random_projection import johnson_lindenstrauss_min_dim
+
+    assert johnson_lindenstrauss(count) == dimensions == johnson_lindenstrauss_min_dim(count, eps=0.9)
+    assert johnson_lindenstrauss(count, 0.5) == johnson_lindenstrauss_min_dim(count, eps=0.5)

@@ -17,6 +17,7 @@ from onlygood.memory.scores import (
     lof_density,
     lof_score,
     pairwise_distances,
+    reweighted,
 )
 
 BANK = bank_of(line(0, 1, 3, 10))
@@ -146,3 +147,41 @@ def test_duplicates_give_finite_scores() -> None:
     ldof = ldof_score(squared, pairwise_distances(bank[rows]))
     for score in (lof, ldof):
         assert np.isfinite(score).all() and score[1] > score[0]
+
+
+# PatchCore's re-weighting, methods.md, oracle 5: m* is (1, 0), s* is 2
+CORE = np.array([[0, 0], [1, 0], [0, 2], [5, 5]], float)
+HIGHEST = np.array([3.0, 0.0])
+
+
+def around(b: int, own: bool) -> np.ndarray:
+    """Distances of the patch to the b bank vectors nearest to m*, with m* itself among them or left out."""
+    nearest = CORE[np.argmin(((CORE - HIGHEST) ** 2).sum(axis=1))]
+    order = np.argsort(((CORE - nearest) ** 2).sum(axis=1))[:b]
+    return np.linalg.norm(CORE[order if own else order[1:]] - HIGHEST, axis=1)[None].astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("b", "own", "scale", "expected"),
+    [(1, True, 1, 0.0), (2, True, 1, 1.46212), (3, True, 1, 1.77009), (3, False, 2**0.5, 1.61091)],
+)
+def test_reweighting_of_the_highest_patch(b: int, own: bool, scale: float, expected: float) -> None:
+    score = reweighted(np.array([2], np.float32), around(b, own), scale)
+    assert score.dtype == np.float32
+    assert score[0] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_reweighting_as_it_is_written(seed: int) -> None:
+    distances = np.sort(np.random.default_rng(seed).uniform(0.1, 4, (20, 6)), axis=1).astype(np.float32)
+    expected = (1 - np.exp(distances[:, 0]) / np.exp(distances).sum(axis=1)) * distances[:, 0]
+    np.testing.assert_allclose(reweighted(distances[:, 0], distances), expected, rtol=1e-5)
+    assert (reweighted(distances[:, 0], distances) >= (1 - 1 / 6 - 1e-6) * distances[:, 0]).all()
+
+
+def test_reweighting_stays_finite_and_passes_over_what_is_not_there() -> None:
+    nearest = np.array([5, 5, 5, 3000], np.float32)
+    near = np.array([[7, np.inf], [7, 6], [np.inf, np.inf], [4000, 5000]], np.float32)
+    found = reweighted(nearest, near)
+    expected = [5 * (1 - np.exp(-2)), 5 * (1 - 1 / (np.exp(2) + np.exp(1))), 5, 3000]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import convolve1d, gaussian_filter
 
 from onlygood.errors import ParameterError
 from onlygood.methods.anomaly_map import anomaly_map, at_size, find_regions, image_score
@@ -31,6 +31,27 @@ def test_tiny_grids_fall_back_to_the_maximum(grid):
 def test_unknown_image_score():
     with pytest.raises(ParameterError, match="smoothed_max"):
         image_score(np.zeros((8, 8), np.float32), "median")
+
+
+def test_the_cut_gaussian_of_btm():
+    """methods.md, oracle 14: 15 taps of sigma 4; their effective standard deviation is 3.408 pixels."""
+    flat = np.eye(1, 28, 14, dtype=np.float32).repeat(28, axis=0)
+    sharp, soft = anomaly_map(flat, 28, 0), anomaly_map(flat, 28, 4.0, 15)
+    np.testing.assert_allclose(sharp, flat, atol=1e-6)
+    taps = soft[10, 14 - 7 : 14 + 8]
+    assert not soft[10, : 14 - 7].any() and not soft[10, 14 + 8 :].any()
+    assert taps[7] == pytest.approx(0.10612, abs=1e-5) and taps[0] == pytest.approx(0.02295, abs=1e-5)
+    assert (taps * np.arange(-7, 8) ** 2).sum() ** 0.5 == pytest.approx(3.408, abs=1e-3)
+
+
+@pytest.mark.parametrize("taps", [1, 5, 15])
+def test_the_cut_gaussian_mirrors_the_border_without_its_edge(taps):
+    patches = np.random.default_rng(2).normal(size=(32, 32)).astype(np.float32)
+    kernel = np.exp(-0.5 * (np.arange(-(taps // 2), taps // 2 + 1) / 4) ** 2)
+    kernel /= kernel.sum()
+    big = anomaly_map(patches, 64, 0)
+    expected = convolve1d(convolve1d(big.astype(float), kernel, 0, mode="mirror"), kernel, 1, mode="mirror")
+    np.testing.assert_allclose(anomaly_map(patches, 64, 4.0, taps), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("grid", [(32, 32), (16, 24)])

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from onlygood import __version__
-from onlygood.cli import bench, demo, evaluating, exporting, fitting, info, inspecting, synthesizing, weights
+from onlygood.cli import bench, demo, evaluating, exporting, figures, fitting, info, inspecting, synthesizing, weights
 from onlygood.cli.output import error, warn
 from onlygood.errors import DataWarning, OnlyGoodError
 
@@ -57,6 +57,7 @@ app.command("evaluate", short_help="Measure a detector on labelled images.")(eva
 app.command("info", short_help="Tell what a model file holds and promises.")(info.info)
 app.command("export", short_help="Write a detector as one self-contained ONNX graph.")(exporting.export)
 app.command("synthesize", short_help="Make synthetic defects in good images, with masks.")(synthesizing.synthesize)
+app.command("figures", short_help="Draw figures of a paper anew.")(figures.figures)
 app.add_typer(weights.app, name="weights", short_help="List pretrained backbones and fetch their weights.")
 app.add_typer(bench.app, name="bench", short_help="Measure speed on this machine.")
 app.command("demo", short_help="Show it all on real solar-cell images.")(demo.demo)

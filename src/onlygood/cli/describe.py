@@ -53,6 +53,16 @@ def detail_rows(manifest: dict[str, Any], path: Path) -> list[tuple[str, str]]:
     return [
         ("fitted on", manifest["training"]["date"]),
         ("onlygood", manifest["version"]),
+        *_backbone_rows(features),
+        ("parameters", ", ".join(f"{name}={_text(value)}" for name, value in manifest["parameters"].items())),
+        ("file size", file_size(path)),
+    ]
+
+
+def _backbone_rows(features: dict[str, Any]) -> list[tuple[str, str]]:
+    if not features["backbone"]:
+        return [("backbone", "none: geometry alone")]
+    return [
         ("backbone", features["backbone"]),
         ("weights SHA-256", features["weights_sha256"] or "none (untrained)"),
         ("weights licence", features["weights_license"] or "not known"),
@@ -60,8 +70,6 @@ def detail_rows(manifest: dict[str, Any], path: Path) -> list[tuple[str, str]]:
         ("layers", ", ".join(features["layers"])),
         ("precision", features.get("precision", "float32")),
         ("engine", features.get("engine", "onnxruntime")),
-        ("parameters", ", ".join(f"{name}={_text(value)}" for name, value in manifest["parameters"].items())),
-        ("file size", file_size(path)),
     ]
 
 

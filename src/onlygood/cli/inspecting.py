@@ -139,9 +139,9 @@ def _inspect(
     from onlygood.images import ImageSource
     from onlygood.progress import silent
 
-    source = ImageSource(str(task.path), task.path)
+    source = ImageSource.of_file(task.path)
     if overlay is not None:
-        source = ImageSource(source.name, source.read())  # it is drawn, too
+        source = replace(source, content=source.read())  # it is drawn, too
     found = detector.inspect([source], original_size=original_size, progress=silent)[0]
     if found.map is not None and overlay is not None:
         from onlygood.reports import save_overlay

@@ -127,11 +127,14 @@ def measure_speed(
         progress: Called as `progress(stage, done, total)`; None tells nobody.
 
     Raises:
-        ParameterError: `repeats` or `recall_patches` is below 1.
+        ParameterError: `repeats` or `recall_patches` is below 1, or the detector looks at more than pictures.
         NotFittedError, DataError, ImageError: As named.
     """
     if repeats < 1 or recall_patches < 1:
         raise ParameterError(f"repeats={repeats}, recall_patches={recall_patches}: at least 1 each.")
+    detector._check_fitted()
+    if detector.needs_points:
+        raise ParameterError("Speed is measured of detectors that look at pictures alone; this one needs scans.")
     sources = as_sources(images)
     started = time.perf_counter()
     _inspect(detector, sources[0])
@@ -256,6 +259,8 @@ def _one(detector: Detector, source: ImageSource, seconds: dict[str, list[float]
 
 def _stages(detector: Detector, source: ImageSource, seconds: dict[str, list[float]]) -> None:
     """One image, step by step; what `Detector.inspect` does in one go."""
+    from onlygood.memory.bank import halved
+    from onlygood.memory.density import NeighbourTable
     from onlygood.methods.bank import BankDetector
 
     def read() -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -268,14 +273,20 @@ def _stages(detector: Detector, source: ImageSource, seconds: dict[str, list[flo
         bank = detector
         squared, rows = _timed(seconds, "search", lambda: bank._neighbours_of(features))
 
-        def scores() -> NDArray[np.float32]:
-            return bank._scores_from(squared, rows, features.shape[:2])
+        def scores() -> tuple[NDArray[np.float32], float | None]:
+            patches = bank._scores_from(squared, rows, features.shape[:2])
+            queries = halved(features.reshape(-1, features.shape[-1]))
+            return patches, bank._decide(patches, NeighbourTable(squared, rows), queries)
     else:
 
-        def scores() -> NDArray[np.float32]:
-            return detector._patch_scores(features)
+        def scores() -> tuple[NDArray[np.float32], float | None]:
+            return detector._patch_scores(features), None
 
-    _timed(seconds, "score", lambda: detector._judge(source.name, scores(), size, detector.has_map))
+    def judge() -> None:
+        patches, score = scores()
+        detector._judge(source.name, patches, size, detector.has_map, score=score)
+
+    _timed(seconds, "score", judge)
 
 
 def _timed(seconds: dict[str, list[float]], name: str, step: Callable[[], Any]) -> Any:

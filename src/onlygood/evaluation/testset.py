@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,14 +80,15 @@ def run_test(
     for sample in track(samples, "inspect", len(samples), progress):
         started = time.perf_counter()
         name = str(sample.path)
-        image = ImageSource(name, sample.path).read()
+        source = ImageSource.of_file(sample.path)
+        image = source.read()
         seconds += time.perf_counter() - started
         if pixel_hash(image) in known:
             trained_on.append(name)
         if trained_on and not allow_training_images:
             continue  # the others are only read, to tell how many there are
         started = time.perf_counter()
-        found = detector.inspect([ImageSource(name, image)], progress=silent)[0]
+        found = detector.inspect([replace(source, content=image)], progress=silent)[0]
         seconds += time.perf_counter() - started
         inspections.append(found)
         masks.append(_mask(sample, found))

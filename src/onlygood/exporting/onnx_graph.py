@@ -14,7 +14,7 @@ from onlygood.calibration import Calibration
 from onlygood.errors import ParameterError
 from onlygood.exporting.nodes import Nodes, mean, whole
 from onlygood.exporting.resizing import resized
-from onlygood.exporting.scores import patch_scores
+from onlygood.exporting.scores import check_exportable, patch_scores
 from onlygood.features.backbones import find_backbone
 from onlygood.methods import Detector
 from onlygood.methods.anomaly_map import SMOOTHING, blur_matrix, enlarging_matrix
@@ -42,14 +42,15 @@ def compose(detector: Detector, *, any_size: bool = True) -> bytes:
     Raises:
         ParameterError: The method cannot be exported, or the bank is too large for one file.
     """
+    check_exportable(detector)
     _check_size(detector)
     size = detector.graph_.spec.size
     features = onnx.load_from_string(detector.graph_.onnx)
     head, tail = Nodes("in/"), Nodes("out/")
     images = features.graph.input[0].name
     head.named(images, resized(head, "image", size) if any_size else "image")
-    scores = patch_scores(tail, detector, features.graph.output[0].name)
-    score = _image_score(tail, scores, detector)
+    of_map, deciding = patch_scores(tail, detector, features.graph.output[0].name)
+    score = _image_score(tail, deciding, detector)
     tail.named("score", score)
     _decide(tail, score, detector.calibration_)
     sides: tuple[Any, Any] = ("height", "width") if any_size else (size, size)
@@ -59,7 +60,7 @@ def compose(detector: Detector, *, any_size: bool = True) -> bytes:
         _value("verdict", TensorProto.INT64, [1], "0 OK, 1 REVIEW, 2 NG"),
     ]
     if detector.has_map:
-        _map(tail, scores, detector)
+        _map(tail, of_map, detector)
         outputs.append(_value("map", TensorProto.FLOAT, [size, size], "anomaly map at the input size"))
     graph = helper.make_graph(
         [*head.nodes, *features.graph.node, *tail.nodes],
@@ -132,8 +133,8 @@ def _image_score(to: Nodes, scores: str, detector: Detector) -> str:
 def _map(to: Nodes, scores: str, detector: Detector) -> None:
     """`onlygood.methods.anomaly_map.anomaly_map`."""
     h, w = detector.graph_.spec.grid
-    size, sigma = detector.size, detector.map_sigma
-    to.named("map", _both_sides(to, scores, enlarging_matrix(h, size, sigma), enlarging_matrix(w, size, sigma)))
+    rows, columns = (enlarging_matrix(side, detector.size, detector.map_sigma, detector._taps) for side in (h, w))
+    to.named("map", _both_sides(to, scores, rows, columns))
 
 
 def _both_sides(to: Nodes, values: str, left: Any, right: Any) -> str:

@@ -11,14 +11,18 @@ from onnx import TensorProto
 from onlygood.errors import ParameterError
 from onlygood.exporting.nodes import Nodes, mean, single, whole
 from onlygood.exporting.search import nearest, rounded
-from onlygood.methods import GDE, KNN, LDKNN, LDOF, LOF, Detector, KthNN
+from onlygood.methods import BTF, BTM, GDE, KNN, LDKNN, LDOF, LOF, Detector, KthNN
 from onlygood.methods.bank import BankDetector, NeighbourDetector
 
 #: Distances below this are one where they divide, as in `onlygood.memory.scores`.
 LEAST = 1e-10
 
 
-def patch_scores(to: Nodes, detector: Detector, patches: str) -> str:
+#: What a method's nodes give: patch scores `(q, 1)`; or these for the map, and others that make the image score.
+Scores = str | tuple[str, str]
+
+
+def patch_scores(to: Nodes, detector: Detector, patches: str) -> tuple[str, str]:
     """Patch scores float32 `(h, w)` of the feature graph's output `(1, h, w, D)`.
 
     Args:
@@ -26,13 +30,25 @@ def patch_scores(to: Nodes, detector: Detector, patches: str) -> str:
         detector: A fitted detector.
         patches: Name of the features.
 
+    Returns:
+        Names of the patch scores that the map is made of, and of those that the image score is made of: the same for
+        most methods; `(1, 1)` where a method makes its image score by itself.
+
     Raises:
         ParameterError: The detector's method cannot be exported.
     """
     h, w = detector.graph_.spec.grid
     write = _writer(detector)
     features = to.add("Reshape", patches, whole(h * w, detector.graph_.spec.dim))
-    return to.add("Reshape", write(to, detector, features), whole(h, w))
+    scores = write(to, detector, features)
+    if isinstance(scores, str):
+        scores = scores, scores
+    of_map = to.add("Reshape", scores[0], whole(h, w))
+    if scores[1] == scores[0]:
+        return of_map, of_map
+    if detector.image_score == "reweighted":
+        return of_map, scores[1]
+    return of_map, to.add("Reshape", scores[1], whole(h, w))
 
 
 def check_exportable(detector: Detector) -> None:
@@ -40,7 +56,12 @@ def check_exportable(detector: Detector) -> None:
     _writer(detector)
 
 
-def _writer(detector: Detector) -> Callable[[Nodes, Any, str], str]:
+def _writer(detector: Detector) -> Callable[[Nodes, Any, str], Scores]:
+    if detector.needs_points:
+        raise ParameterError(
+            f"This {detector.method} looks at the points of scans, which an exported graph does not take. Detectors of "
+            "pictures alone can be exported (modality=rgb)."
+        )
     for kind, write in WRITERS.items():
         # a method that scores in a way of its own is another method, whatever it inherits
         if isinstance(detector, kind) and type(detector)._patch_scores is kind._patch_scores and _same(detector, kind):
@@ -50,7 +71,7 @@ def _writer(detector: Detector) -> Callable[[Nodes, Any, str], str]:
 
 
 def _same(detector: Detector, kind: type[Detector]) -> bool:
-    return getattr(type(detector), "_score", None) is getattr(kind, "_score", None)
+    return all(getattr(type(detector), name, None) is getattr(kind, name, None) for name in ("_score", "_decide"))
 
 
 def _neighbours(to: Nodes, detector: BankDetector, features: str, k: int) -> tuple[str, str, str]:
@@ -66,8 +87,7 @@ def _k_neighbours(to: Nodes, detector: NeighbourDetector, features: str) -> tupl
     there = min(detector.k, len(detector.bank_))
     bank, squared, rows = _neighbours(to, detector, features, there)
     if there < detector.k:
-        places = whole(*np.minimum(np.arange(detector.k), there - 1))
-        squared, rows = to.add("Gather", squared, places, axis=1), to.add("Gather", rows, places, axis=1)
+        squared, rows = (_first(to, values, detector.k, there) for values in (squared, rows))
     return bank, squared, rows
 
 
@@ -125,17 +145,60 @@ def _gde(to: Nodes, detector: GDE, features: str) -> str:
     return to.add("Cast", to.add("Sqrt", squared), to=TensorProto.FLOAT)
 
 
+def _btm(to: Nodes, detector: BTM, features: str) -> Scores:
+    there = min(detector._k, len(detector.bank_))
+    squared = _neighbours(to, detector, features, there)[1]
+    distances = to.add("Sqrt", squared)
+    of_map = distances if detector.distance == "euclidean" else squared
+    return (
+        mean(to, _first(to, of_map, detector.k, there), (1,), detector.k),
+        mean(to, _first(to, distances, detector.k_image, there), (1,), detector.k_image),
+    )
+
+
+def _btf(to: Nodes, detector: BTF, features: str) -> Scores:
+    bank, squared, rows = _neighbours(to, detector, features, 1)
+    distances = to.add("Sqrt", squared)
+    vectors = detector.bank_.vectors
+    around = min(detector.b, len(vectors))
+    if detector.image_score != "reweighted":
+        return distances
+    highest = to.add("Reshape", to.add("ArgMax", distances, axis=0), whole(1))
+    nearest_distance = to.add("Gather", distances, highest, axis=0)
+    if around < 2:  # a bank of one vector: nothing stands around it
+        return distances, nearest_distance
+    row = to.add("Reshape", to.add("Gather", rows, highest, axis=0), whole(1))
+    centre = to.add("Cast", to.add("Gather", bank, row, axis=0), to=TensorProto.FLOAT)
+    places = to.add("Slice", nearest(to, centre, bank, vectors, around, 1)[1], whole(1), whole(around), whole(1))
+    others = to.add("Cast", to.add("Gather", bank, to.add("Reshape", places, whole(-1)), axis=0), to=TensorProto.FLOAT)
+    patch = to.add("Gather", rounded(to, features, vectors.dtype), highest, axis=0)
+    difference = to.add("Sub", others, patch)
+    apart = to.add("Sqrt", to.add("ReduceSum", to.add("Mul", difference, difference), whole(1)))
+    exponents = to.add("Div", to.add("Sub", apart, nearest_distance), single(vectors.shape[1] ** 0.5))
+    weight = to.add("Sub", single(1), to.add("Reciprocal", to.add("ReduceSum", to.add("Exp", exponents), whole(0))))
+    return distances, to.add("Mul", weight, nearest_distance)
+
+
+def _first(to: Nodes, values: str, k: int, there: int) -> str:
+    """The first k of `there` columns; the last stands for the missing."""
+    if k == there:
+        return values
+    return to.add("Gather", values, whole(*np.minimum(np.arange(k), there - 1)), axis=1)
+
+
 def _last(to: Nodes, values: str) -> str:
     """The last column `(q, 1)`."""
     return to.add("Gather", values, whole(-1), axis=1)
 
 
 #: How each method is written; those that only set parameters (REB, PatchCore) come with the one they inherit from.
-WRITERS: dict[type[Any], Callable[[Nodes, Any, str], str]] = {
+WRITERS: dict[type[Any], Callable[[Nodes, Any, str], Scores]] = {
     LDKNN: _ldknn,
     KNN: _knn,
     KthNN: _kth_nn,
     LOF: _lof,
     LDOF: _ldof,
     GDE: _gde,
+    BTF: _btf,
+    BTM: _btm,
 }

@@ -1,7 +1,7 @@
 """From feature maps of several layers to one vector for each patch.
 
-Both aggregators are linear in the feature maps, so each becomes a few convolutions and resizes in the
-exported graph.
+All aggregators are linear in the feature maps, so each becomes a few convolutions, products and resizes in
+the exported graph.
 """
 
 from __future__ import annotations
@@ -10,23 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from onlygood.errors import ParameterError
-
-
-def adaptive_pool_matrix(length: int, outputs: int) -> NDArray[np.float32]:
-    """One-dimensional adaptive average pooling as a matrix `(outputs, length)`.
-
-    Row i averages the entries from floor(i L / D) up to, but excluding, ceil((i + 1) L / D).
-    """
-    matrix = np.zeros((outputs, length), np.float32)
-    for i in range(outputs):
-        start, stop = i * length // outputs, -(-(i + 1) * length // outputs)
-        matrix[i, start:stop] = 1 / (stop - start)
-    return matrix
+from onlygood.features.pooling import adaptive_pool_matrix
 
 
 class Concat(nn.Module):
@@ -40,6 +28,26 @@ class Concat(nn.Module):
         grid = maps[0].shape[-2:]
         pooled = [F.avg_pool2d(m, 3, 1, 1) for m in maps]
         return torch.cat([m if m.shape[-2:] == grid else _resize(m, grid) for m in pooled], dim=1)
+
+
+class Stretched(nn.Module):
+    """3x3 mean of each map, pooled adaptively to the first one's grid, concatenated (BTF's released code).
+
+    Without padding (`btf`) each map loses its border and is stretched over the grid by windows that overlap or repeat.
+    Padded with zeros, which count in the mean (`btm`), the first map stays as it is and a cell of one half as fine
+    is repeated 2x2 times (BTM, section 2.2.2).
+    """
+
+    def __init__(self, padded: bool) -> None:
+        super().__init__()
+        self.padding = int(padded)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """`(n, sum of channels, h, w)`."""
+        grid = maps[0].shape[-2:]
+        if not self.padding and min(min(m.shape[-2:]) for m in maps) < 3:
+            raise ParameterError("The aggregator btf needs maps of at least 3x3: take a larger size or earlier layers.")
+        return torch.cat([_stretch(F.avg_pool2d(m, 3, 1, self.padding), grid) for m in maps], dim=1)
 
 
 class Adaptive(nn.Module):
@@ -86,7 +94,7 @@ class Pooled(nn.Module):
 
 
 def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int) -> nn.Module:
-    """`concat` (the papers' text), `adaptive` (REB's released code) or `pooled` (whole image).
+    """`concat` (the papers' text), `adaptive` (REB's released code), `btf`, `btm` or `pooled` (whole image).
 
     Raises:
         ParameterError: Another name.
@@ -95,9 +103,19 @@ def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int) -> n
         return Concat()
     if name == "adaptive":
         return Adaptive(channels, adaptive_dim)
+    if name in ("btf", "btm"):
+        return Stretched(padded=name == "btm")
     if name == "pooled":
         return Pooled()
-    raise ParameterError(f"Unknown aggregator {name!r}. Known are: concat, adaptive, pooled")
+    raise ParameterError(f"Unknown aggregator {name!r}. Known are: concat, adaptive, btf, btm, pooled")
+
+
+def _stretch(maps: Tensor, grid: Sequence[int]) -> Tensor:
+    """Adaptive average pooling to any grid, which the exporter knows only for whole ratios."""
+    rows, columns = (
+        torch.from_numpy(adaptive_pool_matrix(int(old), int(new))) for old, new in zip(maps.shape[-2:], grid)
+    )
+    return rows @ maps @ columns.T
 
 
 def _resize(maps: Tensor, grid: Sequence[int]) -> Tensor:

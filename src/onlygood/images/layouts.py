@@ -7,10 +7,13 @@ from pathlib import Path
 
 from onlygood.errors import DataError
 from onlygood.images.reading import EXTENSIONS
+from onlygood.images.scans import POINT_EXTENSIONS
 
 GOOD_NAMES = frozenset({"good", "ok", "normal"})
 BAD_NAMES = frozenset({"bad", "ng", "defect", "defective", "anomaly"})
 SALIENCY_SUFFIX = "_saliency"
+#: Folders of a scan that are not listed, and those beside them that are.
+SCAN_FOLDERS = {"xyz": ("rgb",), "gt": ("rgb", "xyz")}
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class Sample:
 
 def find_images(folder: Path) -> list[Path]:
     """All image files below a folder, sorted by path; hidden files and saliency maps left out.
+
+    Of scans (MVTec 3D-AD: `rgb/`, `xyz/` and `gt/` side by side) the files in `rgb/` stand for the whole; where there
+    are only points, the files in `xyz/`.
 
     Raises:
         DataError: The folder is missing or holds no image.
@@ -76,9 +82,9 @@ def find_good_images(folder: str | Path) -> list[Path]:
 def find_labelled_images(folder: str | Path) -> list[Sample]:
     """Test images with their labels, sorted.
 
-    Read are `folder/test/<good|defect>/` with `folder/ground_truth/<defect>/<stem>_mask.png` (MVTec AD),
-    or `folder/<good|bad|...>/` where one subfolder is called good, ok or normal and every other one is
-    a kind of defect.
+    Read are `folder/test/<good|defect>/` with `folder/ground_truth/<defect>/<stem>_mask.png` (MVTec AD) or with
+    `rgb/`, `xyz/` and `gt/` inside (MVTec 3D-AD), or `folder/<good|bad|...>/` where one subfolder is called good, ok
+    or normal and every other one is a kind of defect.
 
     Raises:
         DataError: The layout is neither, or an MVTec defect image lacks its mask while others have one.
@@ -106,7 +112,10 @@ def find_labelled_images(folder: str | Path) -> list[Sample]:
         mask_folder = masks / kind.name
         for path in find_images(kind):
             mask = None
-            if defect != "good" and masks.is_dir():
+            own_masks = path.parent.parent / "gt"  # of a scan
+            if defect != "good" and path.parent.name in ("rgb", "xyz") and own_masks.is_dir():
+                mask = _mask_of(path, own_masks)
+            elif defect != "good" and masks.is_dir():
                 mask = _mask_of(path, mask_folder)
             samples.append(Sample(path, defect, mask))
     return samples
@@ -128,6 +137,10 @@ def _good_subfolder(folder: Path) -> Path | None:
 
 
 def _is_image(path: Path, root: Path) -> bool:
-    if path.suffix.lower() not in EXTENSIONS or path.stem.endswith(SALIENCY_SUFFIX):
+    folder = path.parent
+    if folder.name in ("xyz", "gt") and any((folder.parent / beside).is_dir() for beside in SCAN_FOLDERS[folder.name]):
+        return False
+    endings = EXTENSIONS.union(POINT_EXTENSIONS) if folder.name == "xyz" else EXTENSIONS
+    if path.suffix.lower() not in endings or path.stem.endswith(SALIENCY_SUFFIX):
         return False
     return not any(part.startswith(".") for part in path.relative_to(root).parts) and path.is_file()

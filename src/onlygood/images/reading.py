@@ -47,7 +47,7 @@ def read_image(source: str | Path | BinaryIO | bytes | NDArray[np.generic], name
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "image")
     name = name or (str(source) if isinstance(source, str | Path) else "image")
-    with _opened(source, name) as image:
+    with opened(source, name) as image:
         return _to_rgb(image, name)
 
 
@@ -57,7 +57,7 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
     Raises:
         ImageError: The file cannot be read.
     """
-    with _opened(path, str(path)) as image:
+    with opened(path, str(path)) as image:
         try:
             if image.mode in {"P", "PA", "RGBA"}:
                 image = image.convert("RGB")
@@ -70,7 +70,8 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
 _filtering = threading.Lock()
 
 
-def _opened(source: str | Path | BinaryIO | bytes, name: str) -> Image.Image:
+def opened(source: str | Path | BinaryIO | bytes, name: str) -> Image.Image:
+    """A picture file, opened and not yet decoded; raises `ImageError` as `read_image`."""
     if isinstance(source, bytes):
         source = io.BytesIO(source)
     if isinstance(source, str | Path):

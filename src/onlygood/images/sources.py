@@ -12,23 +12,56 @@ import numpy as np
 from onlygood.errors import DataError
 from onlygood.images.layouts import find_images
 from onlygood.images.reading import RGB, read_image
+from onlygood.images.scans import Points, files_of_scan, picture_of, read_points
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """One image that can be read when it is needed.
+    """One image that can be read when it is needed; of a scan also the points behind its pixels.
+
+    Methods that look at pictures alone treat a scan as its picture.
 
     Attributes:
         name: The path, the file's own name, or `image 3` for the fourth of a list.
-        content: A path, bytes, a binary file or an array, as `read_image` takes them.
+        content: A path, bytes, a binary file or an array, as `read_image` takes them. None for a scan without
+            colours, which is shown as its depth.
+        points: A file, an array `(h, w, 3)` or a `DepthMap`, as `read_points` takes them; None for a picture.
     """
 
     name: str
     content: Any
+    points: Any = None
 
     def read(self) -> RGB:
         """The image as uint8 RGB `(h, w, 3)`; raises `ImageError` naming it."""
+        if self.content is None and self.points is not None:
+            return picture_of(self.read_points())
         return read_image(self.content, self.name)
+
+    def read_points(self) -> Points:
+        """The points of a scan as float32 `(h, w, 3)`, NaN where missing; raises `ImageError` naming it.
+
+        Raises:
+            DataError: It is a picture.
+            ImageError: The points cannot be read or are not usable.
+            MissingDependencyError: They are in a TIFF file and tifffile is not installed.
+        """
+        if self.points is None:
+            raise DataError(
+                f"{self.name} is a picture without 3-D points. Lay scans out as rgb/ and xyz/ (MVTec 3D-AD), or pass "
+                "ImageSource(name, picture, points)."
+            )
+        return read_points(self.points, self.name)
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether there are points."""
+        return self.points is not None
+
+    @classmethod
+    def of_file(cls, path: Path) -> ImageSource:
+        """The source of a file; one in `rgb/` beside `xyz/` is a scan (MVTec 3D-AD)."""
+        return cls(str(path), *files_of_scan(path))
 
 
 Images = str | Path | BinaryIO | bytes | np.ndarray | ImageSource | Iterable[Any]
@@ -38,8 +71,9 @@ def as_sources(images: Images) -> list[ImageSource]:
     """Name and list images without reading them.
 
     Args:
-        images: A folder (all images below it, sorted), an image file, a binary file, bytes, an array
-            (one image, or `(n, h, w, c)` for several), or an iterable of any of these but folders.
+        images: A folder (all images below it, sorted; scans in `rgb/` and `xyz/`), an image file, a binary file,
+            bytes, an array (one image, or `(n, h, w, c)` for several), an `ImageSource`, or an iterable of any of
+            these but folders.
 
     Returns:
         One source for each image, in order.
@@ -51,7 +85,7 @@ def as_sources(images: Images) -> list[ImageSource]:
         path = Path(images)
         is_file = path.is_file() or bool(path.suffix)  # a file may lie there without an ending
         found = [path] if is_file and not path.is_dir() else find_images(path)
-        return [ImageSource(str(file), file) for file in found]
+        return [ImageSource.of_file(file) for file in found]
     if isinstance(images, np.ndarray):
         stack = images if images.ndim == 4 else [images]
         return _named(stack)
@@ -68,7 +102,7 @@ def _named(items: Iterable[Any]) -> list[ImageSource]:
         if isinstance(item, ImageSource):
             sources.append(item)
         elif isinstance(item, str | Path):
-            sources.append(ImageSource(str(item), Path(item)))
+            sources.append(ImageSource.of_file(Path(item)))
         elif not isinstance(item, np.ndarray | bytes) and not hasattr(item, "read"):
             raise DataError(_no_image(f"Item {number} of the list", item))
         else:

@@ -81,6 +81,15 @@ def greedy_coreset(
     return np.asarray(picks, np.int64)
 
 
+def johnson_lindenstrauss(count: int, distortion: float = 0.9) -> int:
+    """Dimensions that keep the squared distances among `count` points within 1 +- `distortion`.
+
+    The bound of Dasgupta and Gupta (2003) as scikit-learn has it; with 0.9 it is what PatchCore's successors, BTF and
+    BTM among them, project to before they pick a coreset.
+    """
+    return int(4 * np.log(count) / (distortion**2 / 2 - distortion**3 / 3))
+
+
 def coverage_radius(vectors: Vectors, picks: NDArray[np.integer]) -> float:
     """Largest Euclidean distance of any vector to its nearest pick: what the greedy choice makes small."""
     worst = 0.0

@@ -1,4 +1,4 @@
-"""The k-nearest-neighbour scores of REB's Table 6, as pure functions of distances.
+"""The k-nearest-neighbour scores of REB's Table 6 and of PatchCore, BTF and BTM, as pure functions of distances.
 
 `squared` is always float `(q, k)`: ascending squared Euclidean distances of a query to its neighbours.
 """
@@ -49,6 +49,41 @@ def knn_score(squared: Array, distance: str = "sqeuclidean") -> Array:
 def kth_nn_score(squared: Array, distance: str = "sqeuclidean") -> Array:
     """Distance to the k-th nearest."""
     return np.asarray(_distance(squared[:, -1], distance), np.float32)
+
+
+def reweighted(nearest: Array, around: Array, scale: float = 1.0) -> Array:
+    """PatchCore's re-weighting of an image's highest patch (Roth et al. 2022, eq. 7; BTM, eqs. 10 and 11): s = w s*.
+
+    Args:
+        nearest: s*, the Euclidean distance of f* to m*, `(q,)`.
+        around: As `neighbourhood_weight` takes it.
+        scale: Likewise.
+
+    Returns:
+        float32 `(q,)`; s* itself where there is nothing around.
+    """
+    return np.asarray(neighbourhood_weight(nearest, around, scale) * nearest, np.float32)
+
+
+def neighbourhood_weight(nearest: Array, around: Array, scale: float = 1.0) -> NDArray[np.float64]:
+    """The weight of the re-weighting, w = 1 - exp(s*) / sum exp(d) (BTM, eq. 10).
+
+    It takes less off the farther the neighbours of m* are from the patch f*, whose nearest vector m* is.
+
+    Args:
+        nearest: s*, the Euclidean distance of f* to m*, `(q,)`.
+        around: Euclidean distances d of f* to the bank vectors nearest to m*, `(q, b)`; infinite ones do not count.
+            In PatchCore's formula m* is the first of them (with b = 1 the weight is then 0); BTF leaves it out.
+        scale: Distances are divided by it in the exponents; BTF takes the root of the vectors' length.
+
+    Returns:
+        float64 `(q,)`; 1 where there is nothing around.
+    """
+    there = np.isfinite(around)
+    exponents = np.where(there, (np.where(there, around, 0) - nearest[:, None]) / scale, -np.inf)
+    with np.errstate(over="ignore"):  # a sum beyond all bounds takes nothing off
+        total = np.exp(exponents.astype(np.float64)).sum(axis=1)
+    return np.asarray(1 - 1 / np.where(total > 0, total, np.inf))
 
 
 def lof_density(squared: Array, k_distance: Array | None = None) -> Array:

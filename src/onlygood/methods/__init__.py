@@ -1,6 +1,8 @@
 """The detectors: one paper, one file; each a composition of the rooms below."""
 
 from onlygood.methods.base import Detector
+from onlygood.methods.btf import BTF
+from onlygood.methods.btm import BTM
 from onlygood.methods.gde import GDE
 from onlygood.methods.knn import KNN, KthNN
 from onlygood.methods.ldknn import LDKNN
@@ -10,6 +12,8 @@ from onlygood.methods.reb import REB
 from onlygood.methods.registry import find_method, load, method_names
 
 __all__ = [
+    "BTF",
+    "BTM",
     "GDE",
     "KNN",
     "LDKNN",

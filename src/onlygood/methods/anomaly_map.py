@@ -46,14 +46,22 @@ def image_score(patch_scores: Array, how: str = "smoothed_max") -> float:
     raise ParameterError(f"Unknown image_score {how!r}. Known are: {', '.join(IMAGE_SCORES)}")
 
 
-def anomaly_map(patch_scores: Array, size: int, sigma: float = 4.0) -> Array:
+def anomaly_map(patch_scores: Array, size: int, sigma: float = 4.0, taps: int | None = None) -> Array:
     """Patch scores `(h, w)` -> map float32 `(size, size)`: bilinear resize, then a Gaussian blur.
 
     Half-pixel-centre bilinear and SciPy's `reflect` border, as in REB's released code. Both are linear
     and separable, so the whole is two small matrix products.
+
+    Args:
+        patch_scores: float32 `(h, w)`.
+        size: Side of the map.
+        sigma: Standard deviation of the blur in pixels; 0 for none.
+        taps: Length of the blur's kernel, odd. None cuts it at four sigma, as SciPy does. A given one is applied as
+            torchvision does (BTM): the border is mirrored without repeating its edge sample.
     """
     h, w = patch_scores.shape
-    return _product(_product(enlarging_matrix(h, size, sigma), patch_scores), enlarging_matrix(w, size, sigma).T)
+    rows, columns = (enlarging_matrix(count, size, sigma, taps) for count in (h, w))
+    return _product(_product(rows, patch_scores), columns.T)
 
 
 def at_size(map_: Array, width: int, height: int) -> Array:
@@ -92,7 +100,7 @@ def _product(left: Array, right: Array) -> Array:
 
 
 @cache
-def enlarging_matrix(patches: int, size: int, sigma: float) -> Array:
+def enlarging_matrix(patches: int, size: int, sigma: float, taps: int | None = None) -> Array:
     """Bilinear interpolation from `patches` to `size` samples, followed by the blur: `(size, patches)`."""
     place = np.clip((np.arange(size) + 0.5) * patches / size - 0.5, 0, patches - 1)
     low = np.minimum(place.astype(int), max(patches - 2, 0))
@@ -100,17 +108,20 @@ def enlarging_matrix(patches: int, size: int, sigma: float) -> Array:
     part = place - low
     matrix[np.arange(size), low] += 1 - part
     matrix[np.arange(size), np.minimum(low + 1, patches - 1)] += part
-    return np.asarray(blur_matrix(size, sigma) @ matrix, np.float32)
+    return np.asarray(blur_matrix(size, sigma, taps) @ matrix, np.float32)
 
 
 @cache
-def blur_matrix(size: int, sigma: float) -> Array:
-    """Gaussian blur of `size` samples as a matrix; cut at four sigma, borders mirrored edge sample included."""
-    radius = int(4 * sigma + 0.5)
-    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    taps /= taps.sum()
+def blur_matrix(size: int, sigma: float, taps: int | None = None) -> Array:
+    """Gaussian blur of `size` samples as a matrix; see `anomaly_map` for its length and borders."""
+    if sigma == 0:
+        return np.eye(size, dtype=np.float32)
+    radius = int(4 * sigma + 0.5) if taps is None else taps // 2
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    period, repeated = (2 * size, 1) if taps is None else (max(2 * size - 2, 1), 0)
     matrix = np.zeros((size, size))
-    for offset, tap in zip(range(-radius, radius + 1), taps):
-        place = (np.arange(size) + offset) % (2 * size)
-        matrix[np.arange(size), np.minimum(place, 2 * size - 1 - place)] += tap
+    for offset, tap in zip(range(-radius, radius + 1), kernel):
+        place = (np.arange(size) + offset) % period
+        matrix[np.arange(size), np.minimum(place, period - repeated - place)] += tap
     return matrix.astype(np.float32)

@@ -16,9 +16,9 @@ from onlygood.errors import DataError, ParameterError
 from onlygood.images import ImageSource, as_sources
 from onlygood.images.sources import Images
 from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset
-from onlygood.memory.bank import halved
+from onlygood.memory.bank import Vectors, halved
 from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
-from onlygood.methods.anomaly_map import anomaly_map, image_score
+from onlygood.methods.anomaly_map import image_score
 from onlygood.methods.base import Detector, Features, Training
 from onlygood.methods.leaving_out import LeftOut, leave_out
 from onlygood.modelfile import Parts
@@ -70,6 +70,19 @@ class BankDetector(Detector):
         """Patch scores from neighbours `table` in the bank, as if `group` had not been learned."""
         return self._score(table.squared[:, : self._k], table.rows[:, : self._k])
 
+    def _decide(
+        self, patches: Array, neighbours: NeighbourTable, queries: Vectors, allowed: NDArray[np.bool_] | None = None
+    ) -> float:
+        """The image score.
+
+        Args:
+            patches: Patch scores `(h, w)`.
+            neighbours: In the bank, of each patch, `(h * w, k)`.
+            queries: The patches' vectors `(h * w, D)`.
+            allowed: bool `(N,)`: rows of the bank that may be looked at; None for all.
+        """
+        return image_score(patches, self.image_score)
+
     # fitting
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
@@ -98,13 +111,17 @@ class BankDetector(Detector):
         full, table = left_out.full, left_out.table
         self.bank_, self.index_ = full, left_out.index
         if count is not None:
-            kept = greedy_coreset(full.vectors, count, seed=self.seed, report=report)
+            kept = self._pick(full, count, report)
             self.bank_ = full.subset(kept)
             self.index_ = build_index(self.bank_.vectors, self.index, self.threads, self.device)
             self.stats_ = {name: values[kept] for name, values in self.stats_.items()}
             left_out = left_out.keeping(kept)
             table = neighbours_in_other_groups(full, self.index_, left_out.groups, self._k, report, self.bank_)
         self.calibration_ = self._calibrate(full, table, left_out, report)
+
+    def _pick(self, full: MemoryBank, count: int, report: Report) -> NDArray[np.int64]:
+        """Rows of the coreset."""
+        return greedy_coreset(full.vectors, count, seed=self.seed, report=report)
 
     def _calibrate(self, full: MemoryBank, table: NeighbourTable, left_out: LeftOut, report: Report) -> Calibration:
         grid = self.graph_.spec.grid
@@ -113,10 +130,12 @@ class BankDetector(Detector):
         scores, peaks = [], []
         if len(np.unique(groups)) > 1:
             for image in track(range(len(groups)), "calibration", len(groups), report):
-                of_image = table.part(slice(image * per_image, (image + 1) * per_image))
+                rows = slice(image * per_image, (image + 1) * per_image)
+                of_image = table.part(rows)
                 patches = self._left_out_scores(of_image, left_out, int(groups[image])).reshape(grid)
-                scores.append(image_score(patches, self.image_score))
-                peaks.append(float(anomaly_map(patches, self.size, self.map_sigma).max()))
+                allowed = groups[self.bank_.image_of] != groups[image]
+                scores.append(self._decide(patches, of_image, full.vectors[rows], allowed))
+                peaks.append(float(self._map(patches).max()))
         else:
             groups = groups[:0]
         proven = self._monotone and self.coreset >= 1 and self.index_.kind == "exact"
@@ -143,6 +162,7 @@ class BankDetector(Detector):
         trial = type(self)(**self.get_params())
         trial.graph_ = self.graph_
         trial.training_ = Training([source.name for source in sources])
+        trial._keep_choices(self)
         with Reporting(progress) as report:
             new = MemoryBank.from_stream(trial._features_of(sources, report), len(sources))
             for name, digest in zip(trial.training_.names, trial.training_.hashes):
@@ -151,7 +171,6 @@ class BankDetector(Detector):
             trial.training_ = Training(
                 self.training_.names + trial.training_.names, self.training_.hashes + trial.training_.hashes
             )
-            trial._keep_choices(self)
             trial._learn(self.bank_.extended(new), report)
         trial.training_ = replace(
             self.training_,
@@ -210,6 +229,13 @@ class BankDetector(Detector):
 
     def _patch_scores(self, features: Features) -> Array:
         return self._scores_from(*self._neighbours_of(features), features.shape[:2])
+
+    def _scores_of(self, source: ImageSource) -> tuple[Array, float, tuple[int, int]]:
+        features, size = self._features_at(source)
+        squared, rows = self._neighbours_of(features)
+        patches = self._scores_from(squared, rows, features.shape[:2])
+        queries = halved(features.reshape(-1, features.shape[-1]))
+        return patches, self._decide(patches, NeighbourTable(squared, rows), queries), size
 
     def _neighbours_of(self, features: Features) -> tuple[Array, NDArray[np.int64]]:
         """Neighbours in the bank `(h * w, k)` of patch features `(h, w, D)`: squared distances and rows."""

@@ -101,6 +101,8 @@ class Detector(ABC):
     method: ClassVar[str] = ""
     #: Named sets of parameters: `paper`, `released`, `quick`.
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "released": {}, "quick": {}}
+    #: What `image_score` may be.
+    _image_scores: ClassVar[tuple[str, ...]] = IMAGE_SCORES
 
     graph_: FeatureGraph = field(init=False, repr=False)
     calibration_: Calibration = field(init=False, repr=False)
@@ -154,6 +156,11 @@ class Detector(ABC):
     def has_map(self) -> bool:
         """Whether the method localises; image-level methods give no map."""
         return self.aggregator != "pooled"
+
+    @property
+    def needs_points(self) -> bool:
+        """Whether images must be scans, with a point behind each pixel; known once fitted."""
+        return False
 
     def fit(self, images: Images, *, progress: Report | None = None) -> Self:
         """Learn from good images.
@@ -271,8 +278,8 @@ class Detector(ABC):
         raise ParameterError(f"{self.method} keeps no memory bank; fit it anew with all good images.")
 
     def _inspect_one(self, source: ImageSource, with_map: bool, original_size: bool) -> Inspection:
-        features, size = self.graph_.features(source)
-        return self._judge(source.name, self._patch_scores(features), size, with_map, original_size)
+        patches, score, size = self._scores_of(source)
+        return self._judge(source.name, patches, size, with_map, original_size, score)
 
     def _judge(
         self,
@@ -281,14 +288,19 @@ class Detector(ABC):
         size: tuple[int, int],
         with_map: bool = True,
         original_size: bool = False,
+        score: float | None = None,
     ) -> Inspection:
-        """Score, map, regions and verdict from the patch scores `(h, w)` of an image of `size` (width, height)."""
+        """Score, map, regions and verdict from the patch scores `(h, w)` of an image of `size` (width, height).
+
+        The image score is made of the patch scores unless it is given.
+        """
         width, height = size
-        score = image_score(patches, self.image_score)
+        if score is None:
+            score = image_score(patches, self.image_score)
         map_: NDArray[np.float32] | None = None
         regions: tuple[Region, ...] = ()
         if with_map:
-            map_ = anomaly_map(patches, self.size, self.map_sigma)
+            map_ = self._map(patches)
             regions = find_regions(map_, self.calibration_.pixel_threshold, width, height)
             if original_size:
                 map_ = at_size(map_, width, height)
@@ -301,6 +313,25 @@ class Detector(ABC):
             regions=regions,
             size=size,
         )
+
+    def _scores_of(self, source: ImageSource) -> tuple[NDArray[np.float32], float, tuple[int, int]]:
+        """Patch scores `(h, w)` and image score of an image, and its original `(width, height)`."""
+        features, size = self._features_at(source)
+        patches = self._patch_scores(features)
+        return patches, image_score(patches, self.image_score), size
+
+    def _features_at(self, source: ImageSource) -> tuple[Features, tuple[int, int]]:
+        """Patch features `(h, w, D)` of an image, and its original `(width, height)`."""
+        return self.graph_.features(source)
+
+    def _map(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Anomaly map `(size, size)` of patch scores `(h, w)`."""
+        return anomaly_map(patches, self.size, self.map_sigma, self._taps)
+
+    @property
+    def _taps(self) -> int | None:
+        """Length of the map's Gaussian kernel in pixels; see `anomaly_map`."""
+        return None
 
     def _feature_graph(self, aggregator: str | None = None) -> FeatureGraph:
         """Export the pretrained backbone; torch is imported here and not before."""
@@ -376,8 +407,9 @@ class Detector(ABC):
 
     def _check_parameters(self) -> None:
         check_rates(self.false_reject, self.review)
-        if self.image_score not in IMAGE_SCORES:
-            raise ParameterError(f"Unknown image_score {self.image_score!r}. Known are: {', '.join(IMAGE_SCORES)}")
+        if self.image_score not in self._image_scores:
+            known = ", ".join(self._image_scores)
+            raise ParameterError(f"Unknown image_score {self.image_score!r}. Known are: {known}")
         check_engine(DEFAULT if self.engine == AUTO else self.engine, self.device, self.threads)
         if self.precision not in ("float32", "int8"):
             raise ParameterError(f"Unknown precision {self.precision!r}. Known are: float32, int8")

@@ -7,6 +7,8 @@ from pathlib import Path
 from onlygood.errors import ModelFileError, ParameterError
 from onlygood.features.engines import DEFAULT, check_engine
 from onlygood.methods.base import Detector
+from onlygood.methods.btf import BTF
+from onlygood.methods.btm import BTM
 from onlygood.methods.gde import GDE
 from onlygood.methods.knn import KNN, KthNN
 from onlygood.methods.ldknn import LDKNN
@@ -15,7 +17,9 @@ from onlygood.methods.patchcore import PatchCore
 from onlygood.methods.reb import REB
 from onlygood.modelfile import read_parts
 
-METHODS: dict[str, type[Detector]] = {kind.method: kind for kind in (REB, LDKNN, KNN, KthNN, PatchCore, LOF, LDOF, GDE)}
+METHODS: dict[str, type[Detector]] = {
+    kind.method: kind for kind in (REB, LDKNN, KNN, KthNN, PatchCore, LOF, LDOF, GDE, BTF, BTM)
+}
 
 
 def method_names() -> list[str]:

@@ -35,7 +35,7 @@ def report_of_test(detector: Detector, run: TestRun, result: Evaluation, *, titl
     items = [
         ReportItem(
             found,
-            ImageSource(str(sample.path), sample.path).read,
+            ImageSource.of_file(sample.path).read,
             sample.label,
             "" if sample.label == 0 else sample.defect,
             mask,
@@ -74,6 +74,10 @@ def _detector(detector: Detector) -> dict[str, Any]:
 
 def _backbone(detector: Detector) -> dict[str, Any]:
     spec = detector.graph_.spec
+    patches = f"{spec.grid[0]} x {spec.grid[1]}, {spec.dim} numbers each"
+    size = f"{spec.size} x {spec.size} pixels"
+    if not spec.backbone:
+        return {"id": "none: geometry alone", "input": size, "patches": patches}
     return {
         "id": spec.backbone,
         "weights SHA-256": spec.weights_sha256[:16] or "none (untrained)",
@@ -81,8 +85,8 @@ def _backbone(detector: Detector) -> dict[str, Any]:
         "fine-tuned": spec.fine_tuned or "no",
         "layers": spec.layers,
         "aggregator": spec.aggregator,
-        "input": f"{spec.size} x {spec.size} pixels",
-        "patches": f"{spec.grid[0]} x {spec.grid[1]}, {spec.dim} numbers each",
+        "input": size,
+        "patches": patches,
     }
 
 
