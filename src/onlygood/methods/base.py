@@ -271,8 +271,7 @@ class Detector(ABC):
         raise ParameterError(f"{self.method} keeps no memory bank; fit it anew with all good images.")
 
     def _inspect_one(self, source: ImageSource, with_map: bool, original_size: bool) -> Inspection:
-        features, (width, height) = self.graph_.features(source)
-        patches = self._patch_scores(features)
+        patches, (width, height) = self._patches_of(source)
         score = image_score(patches, self.image_score)
         map_: NDArray[np.float32] | None = None
         regions: tuple[Region, ...] = ()
@@ -290,6 +289,11 @@ class Detector(ABC):
             regions=regions,
             size=(width, height),
         )
+
+    def _patches_of(self, source: ImageSource) -> tuple[NDArray[np.float32], tuple[int, int]]:
+        """Patch scores `(h, w)` of an image, and its original `(width, height)`."""
+        features, size = self.graph_.features(source)
+        return self._patch_scores(features), size
 
     def _feature_graph(self, aggregator: str | None = None) -> FeatureGraph:
         """Export the pretrained backbone; torch is imported here and not before."""
