@@ -86,7 +86,7 @@ class Pooled(nn.Module):
 
 
 def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int) -> nn.Module:
-    """`concat` (the papers' text), `adaptive` (REB's released code) or `pooled` (whole image).
+    """`concat` (the papers' text), `adaptive`, `adaptive_wide` (REB's and SimpleNet's code) or `pooled` (whole image).
 
     Raises:
         ParameterError: Another name.
@@ -95,9 +95,11 @@ def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int) -> n
         return Concat()
     if name == "adaptive":
         return Adaptive(channels, adaptive_dim)
+    if name == "adaptive_wide":  # as long as the maps have channels: 1536 of WideResNet-50
+        return Adaptive(channels, sum(channels))
     if name == "pooled":
         return Pooled()
-    raise ParameterError(f"Unknown aggregator {name!r}. Known are: concat, adaptive, pooled")
+    raise ParameterError(f"Unknown aggregator {name!r}. Known are: concat, adaptive, adaptive_wide, pooled")
 
 
 def _resize(maps: Tensor, grid: Sequence[int]) -> Tensor:

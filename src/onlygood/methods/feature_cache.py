@@ -72,6 +72,17 @@ class FeatureCache:
         """Features float32 `(b, h, w, D)` of some images, by number or slice."""
         return np.asarray(self._values[self._images[images]], np.float32)
 
+    def std(self) -> float:
+        """Standard deviation over all patches, the mean over the channels."""
+        total, squares, count = np.zeros(self.shape[-1]), np.zeros(self.shape[-1]), 0
+        middle = np.asarray(self[:1], np.float64).mean(axis=(0, 1, 2))  # near the mean, so that no digits are lost
+        for image in range(len(self)):
+            values = np.asarray(self[[image]], np.float64).reshape(-1, self.shape[-1]) - middle
+            total += values.sum(axis=0)
+            squares += np.einsum("nd,nd->d", values, values)
+            count += len(values)
+        return float(np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0)).mean())
+
     def thinned(self, step: int) -> NDArray[np.float16]:
         """Every `step`-th patch in both directions of every image, in half precision."""
         return np.concatenate([halved(self._values[[i], ::step, ::step]) for i in self._images])

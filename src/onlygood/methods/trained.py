@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,7 +38,8 @@ class TrainedDetector(Detector):
     Args:
         holdout: Share of the good images that is held out, at least one.
 
-    Ctrl-C during training ends it early and goes on with the head as it is by then; a second one stops the fit.
+    Ctrl-C during training ends it early and goes on with the head as it is by then; a second one stops the fit, and so
+    does one in the first epoch.
     """
 
     holdout: float = 0.2
@@ -48,6 +49,8 @@ class TrainedDetector(Detector):
 
     head_: Head = field(init=False, repr=False)
     held_out_: NDArray[np.int64] = field(init=False, repr=False)
+    #: For `evaluation.epochs`: called after each epoch with its number, the head and the detector being fitted.
+    _watcher: Callable[[int, Any, Any], None] | None = field(init=False, repr=False, default=None)
 
     # what a network has to say
 
@@ -59,7 +62,8 @@ class TrainedDetector(Detector):
             features: `(n, h, w, D)` of the images learned from; `features[numbers]` are those of some.
             sources: These images.
             report: Progress; the stage is called `training`. A KeyboardInterrupt ends the training, not the fit
-                (`methods.networks.training`).
+                (`methods.networks.training`). `_watch` is called after each epoch, and what a person should know of
+                the training is noted in `training_.notes["trained"]`.
 
         Returns:
             Features float32 `(n, h, w, D)` -> the outputs, a tensor or a tuple of them; the first one `(n, h, w)`.
@@ -76,6 +80,11 @@ class TrainedDetector(Detector):
 
     # what everybody gets
 
+    def _watch(self, epoch: int, head: nn.Module) -> None:
+        """Let whoever watches the training look at the head."""
+        if self._watcher is not None:
+            self._watcher(epoch, head, self)
+
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         require("torch", "fit", f"Training {type(self).__name__}")
         self.graph_ = self._ready(self._feature_graph(), sources, report)
@@ -87,7 +96,7 @@ class TrainedDetector(Detector):
         head = self._train(features.subset(learned), [sources[i] for i in learned], report)
         self.head_ = Head(self._to_onnx(head), self.graph_)
         self.calibration_ = self._calibrate([sources[i] for i in self.held_out_], report)
-        return {"learned": len(learned), "held out": len(self.held_out_)}
+        return {}
 
     def _calibrate(self, sources: Sequence[ImageSource], report: Report) -> Calibration:
         """From images that were not learned, inspected just as new ones are."""

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from onlygood.methods.networks.merging import merged
+
 #: Slope of the leaky ReLUs (section 4.3).
 SLOPE = 0.2
 
@@ -63,6 +65,19 @@ class SimpleNetHead(nn.Module):
         both = self.discriminator(torch.cat([adapted, adapted + epsilon])).squeeze(1)
         true, fake = both.split(len(features))
         return true, fake
+
+    def exported(self) -> nn.Module:
+        """The same scores with as few matrix products as can be, for inspecting."""
+        return _Negated(merged([self.adaptor, self.discriminator]))
+
+
+class _Negated(nn.Module):
+    def __init__(self, normality: nn.Module) -> None:
+        super().__init__()
+        self.normality = normality
+
+    def forward(self, features: Tensor) -> Tensor:
+        return -self.normality(features).squeeze(-1)
 
 
 def truncated_l1(true: Tensor, fake: Tensor, margin: float = 0.5) -> Tensor:

@@ -35,7 +35,8 @@ class Outcome:
         return self.epochs == self.wanted
 
     def __str__(self) -> str:
-        return f"{self.epochs} of {self.wanted} epochs" + ("" if self.completed else ", interrupted")
+        end = "" if self.completed else ", interrupted"
+        return f"{self.epochs} of {self.wanted} epochs{end}, loss {self.losses[-1]:.3g}"
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def run_epochs(
     report: Report,
     after: Callable[[int], None] | None = None,
 ) -> Outcome:
-    """Train until all epochs are done or Ctrl-C is pressed; an interrupted one leaves the network as it is by then.
+    """Train until all epochs are done or Ctrl-C is pressed, which leaves the network as it is by then.
 
     Args:
         epochs: How many.
@@ -72,6 +73,7 @@ def run_epochs(
         after: Called with the number of each finished epoch.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C came before the first epoch was done: nothing usable has been learned.
         ParameterError: The loss is no longer finite.
     """
     losses: list[float] = []
@@ -89,5 +91,7 @@ def run_epochs(
             if after is not None:
                 after(number)
     except KeyboardInterrupt:
-        pass  # a mixture of two neighbouring updates at worst, which is as good a network as either
+        if not losses:
+            raise
+        # the network is a mixture of two neighbouring updates at worst, which is as good as either
     return Outcome(len(losses), epochs, tuple(losses))
