@@ -147,13 +147,11 @@ class _Watcher:
         if self.features is None:
             shape = (len(self.sources), *graph.spec.grid, graph.spec.dim)
             self.features = FeatureCache(shape).fill(graph.stream(self.sources))
-        was_training = head.training
-        head.eval()
+        device = next(head.parameters()).device
+        head.eval()  # each epoch sets its own mode
         with torch.no_grad():
-            patches = np.concatenate(
-                [head(torch.from_numpy(self.features[[i]])).numpy() for i in range(len(self.sources))]
-            )
-        head.train(was_training)
+            images = (torch.from_numpy(self.features[[i]]).to(device) for i in range(len(self.sources)))
+            patches = np.concatenate([head(one).cpu().numpy() for one in images])
         scores = [image_score(one, detector.image_score) for one in patches]
         pixels = None
         if self.masks is not None:

@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,7 +166,7 @@ def _encoded(text: Any, encoding: Any) -> bytes:
 class _Harmless(pickle.Unpickler):
     """Makes nothing but plain tables, lists, numbers and the stand-ins above, whatever a pickle asks for."""
 
-    _stand_ins = {
+    _stand_ins: ClassVar[dict[tuple[str, str], Any]] = {
         ("multiarray", "_reconstruct"): _Array,
         ("numpy", "ndarray"): _Array,
         ("numpy", "dtype"): _Type,

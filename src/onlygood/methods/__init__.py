@@ -8,6 +8,8 @@ from onlygood.methods.outlier import LDOF, LOF
 from onlygood.methods.patchcore import PatchCore
 from onlygood.methods.reb import REB
 from onlygood.methods.registry import find_method, load, method_names
+from onlygood.methods.simplenet import SimpleNet
+from onlygood.methods.trained import TrainedDetector
 
 __all__ = [
     "GDE",
@@ -19,6 +21,8 @@ __all__ = [
     "Detector",
     "KthNN",
     "PatchCore",
+    "SimpleNet",
+    "TrainedDetector",
     "find_method",
     "load",
     "method_names",

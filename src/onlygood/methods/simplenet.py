@@ -100,24 +100,26 @@ class SimpleNet(TrainedDetector):
         import torch
 
         from onlygood.methods.networks import simplenet
-        from onlygood.methods.networks.training import run_epochs, seeded
+        from onlygood.methods.networks.training import run_epochs, seeded, training_device
 
         n, h, w, dim = features.shape
         taken = max(1, round(self.patches * h * w))
         sigma = self.noise * (features.std() or 1.0) if self.noise_unit == "std" else self.noise
         loss_of = {"truncated_l1": simplenet.truncated_l1, "cross_entropy": simplenet.cross_entropy}[self.loss]
         one_thread = self.threads is None and self.batch * taken < WORTH_THREADS
-        with seeded(self.seed, 1 if one_thread else self.threads) as generator:
-            head = simplenet.SimpleNetHead(dim, self.adaptor, self.adaptor_bias, self.hidden)
+        device = training_device(self.device)
+        noise = torch.Generator(device).manual_seed(self.seed)
+        with seeded(self.seed, 1 if one_thread else self.threads) as order:
+            head = simplenet.SimpleNetHead(dim, self.adaptor, self.adaptor_bias, self.hidden).to(device)
             optimisers = self._optimisers(head)
 
             def epoch(number: int) -> Iterator[Tensor]:
                 head.train()
-                for images in torch.randperm(n, generator=generator).split(self.batch):
+                for images in torch.randperm(n, generator=order).split(self.batch):
                     o = torch.from_numpy(features[images.numpy()]).flatten(1, 2)
                     if taken < h * w:
-                        o = o[:, torch.randperm(h * w, generator=generator)[:taken]]
-                    true, fake = head.normality(o.flatten(0, 1), sigma, generator)
+                        o = o[:, torch.randperm(h * w, generator=order)[:taken]]
+                    true, fake = head.normality(o.flatten(0, 1).to(device), sigma, noise)
                     loss = loss_of(true, fake, self.margin)
                     for optimiser in optimisers:
                         optimiser.zero_grad()
@@ -129,7 +131,7 @@ class SimpleNet(TrainedDetector):
             steps = math.ceil(n / self.batch)
             outcome = run_epochs(self.epochs, steps, epoch, report, lambda number: self._watch(number, head))
         self.training_.notes.update({"trained": str(outcome), "noise": round(sigma, 6)})
-        return head.eval().exported()
+        return head.cpu().eval().exported()
 
     def _optimisers(self, head: SimpleNetHead) -> list[Optimizer]:
         from torch.optim import Adam, AdamW

@@ -39,6 +39,11 @@ class Outcome:
         return f"{self.epochs} of {self.wanted} epochs{end}, loss {self.losses[-1]:.3g}"
 
 
+def training_device(device: str) -> torch.device:
+    """The device of a detector, as far as torch has it: `cuda` or `cpu`."""
+    return torch.device("cuda" if device == "cuda" and torch.cuda.is_available() else "cpu")
+
+
 @contextmanager
 def seeded(seed: int, threads: int | None = None) -> Iterator[torch.Generator]:
     """A generator of its own for noise and batches; the seed of torch's own, too, while networks are initialised.
