@@ -32,7 +32,7 @@ def write_binary(folder, batches):
 class OfPython2(pickle._Pickler):
     """Writes byte strings as Python 2 did, which the published files were made with."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch = dict(pickle._Pickler.dispatch)  # noqa: RUF012
 
     def save_str(self, text):
         self.write(pickle.BINSTRING + struct.pack("<i", len(text)) + text)

@@ -119,6 +119,7 @@ class OpenVinoEngine:
                 shapes[one.get_any_name()] = one.partial_shape
                 shapes[one.get_any_name()][0] = 1
             model.reshape(shapes)
+            self._names = [one.get_any_name() for one in model.outputs]  # compiling may give them others
             self.compiled = core.compile_model(model, "CPU", settings)
         except Exception as error:  # mostly RuntimeError, but nothing promises it
             raise ModelFileError(f"The feature graph cannot be loaded by OpenVINO: {error}") from error
@@ -132,11 +133,10 @@ class OpenVinoEngine:
         """As `Engine.run_named`."""
         if not hasattr(self._requests, "own"):
             self._requests.own = self.compiled.create_infer_request()
-        names = [one.get_any_name() for one in self.compiled.outputs]
-        found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+        found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._names}
         for number in range(len(next(iter(inputs.values())))):
             answer = self._requests.own.infer({name: array[number : number + 1] for name, array in inputs.items()})
-            for place, name in enumerate(names):
+            for place, name in enumerate(self._names):
                 found[name].append(np.array(answer[place], np.float32))  # the request writes over its own memory
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
