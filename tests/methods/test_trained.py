@@ -46,6 +46,12 @@ def test_groups_are_held_out_together_and_stand_for_one_image():
     assert len(learned) == 21 and not set(groups[learned]) & set(groups[held_out])
 
 
+def test_the_draw_does_not_depend_on_the_numbers_of_the_groups(rng):
+    groups = np.repeat(np.arange(20), 2)
+    for one, other in zip(hold_out(groups, 0.3, seed=0), hold_out(rng.permutation(20)[groups], 0.3, seed=0)):
+        assert np.array_equal(one, other)
+
+
 def test_every_image_has_the_same_chance_to_be_held_out():
     counts = np.zeros(10)
     for seed in range(600):

@@ -71,7 +71,7 @@ def hold_out(groups: NDArray[np.int64], share: float, seed: int) -> tuple[NDArra
         from and none is held out.
     """
     rng = np.random.default_rng(seed)
-    names = np.unique(groups)
+    names = groups[np.sort(np.unique(groups, return_index=True)[1])]  # in order of appearance, whatever their numbers
     if len(names) < 2:
         return np.arange(len(groups)), np.empty(0, np.int64)
     count = min(max(1, round(share * len(names))), len(names) - 1)
