@@ -44,7 +44,7 @@ class SimpleNet(TrainedDetector):
         margin: th of eq. 7.
         epochs: Passes over the training images.
         batch: Images of an update.
-        patches: Share of each image's patches that an update takes, drawn at random; the paper takes all.
+        patches: Share of each image's patches that an update takes, at places drawn at random; the paper takes all.
         adaptor_rate: Learning rate of the adaptor.
         adaptor_optimiser: `adam` or `adamw`.
         adaptor_decay: Weight decay of the adaptor.
@@ -59,7 +59,7 @@ class SimpleNet(TrainedDetector):
     adaptor_bias: bool = False
     noise: float = 0.5
     noise_unit: str = "std"
-    hidden: int = 1024
+    hidden: int = 256
     loss: str = "truncated_l1"
     margin: float = 0.5
     epochs: int = 160
@@ -78,6 +78,7 @@ class SimpleNet(TrainedDetector):
             "image_score": "max",
             "noise": 0.015,
             "noise_unit": "absolute",
+            "hidden": 1024,  # the paper names no width
             "batch": 4,
             "patches": 1.0,
         },
@@ -88,11 +89,12 @@ class SimpleNet(TrainedDetector):
             "adaptor_bias": True,
             "noise": 0.015,
             "noise_unit": "absolute",
+            "hidden": 1024,
             "patches": 1.0,
             "adaptor_optimiser": "adamw",
             "adaptor_decay": 0.01,
         },
-        "quick": {"hidden": 256, "epochs": 40},
+        "quick": {"epochs": 40},
     }
 
     def _train(self, features: FeatureCache, sources: Sequence[ImageSource], report: Report) -> nn.Module:

@@ -48,6 +48,6 @@ def _affine(layer: nn.Module) -> tuple[Tensor, Tensor] | None:
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    layer = nn.Linear(weight.shape[1], weight.shape[0]).double()
+    layer = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], dtype=torch.float64)  # draws nothing
     layer.weight.data, layer.bias.data = weight, bias
     return layer
