@@ -43,7 +43,7 @@ def test_last_mean_and_oracle_are_told_apart():
 
 
 def test_figures_are_those_of_the_detector():
-    detector = onlygood.SimpleNet(size=64, epochs=6, hidden=32, threads=1)
+    detector = onlygood.SimpleNet(size=64, epochs=6, updates=1, hidden=32, threads=1)
     masks = [None] * 4 + [mask()] * 4
     made = training_curve(detector, GOOD, TEST, LABELS, masks, every=4)
     assert [one.epoch for one in made.figures] == [4, 6]
@@ -59,7 +59,7 @@ def test_figures_are_those_of_the_detector():
 
 
 def test_a_mask_that_is_missing_leaves_its_image_out():
-    detector = onlygood.SimpleNet(size=64, epochs=1, hidden=32, threads=1)
+    detector = onlygood.SimpleNet(size=64, epochs=1, updates=1, hidden=32, threads=1)
     masks = [None] * 4 + [mask(), None, None, None]
     made = training_curve(detector, GOOD, TEST, LABELS, masks)
     chosen = [0, 1, 2, 3, 4]

@@ -7,13 +7,18 @@ import pytest
 
 import onlygood
 from onlygood.errors import ParameterError
+from onlygood.images import as_sources
 from onlygood.methods.anomaly_map import image_score
 
 torch = pytest.importorskip("torch")
 
 
 def net(**parameters):
-    return onlygood.SimpleNet(**{"size": 64, "epochs": 10, "hidden": 64, "threads": 1, **parameters})
+    return onlygood.SimpleNet(**{"size": 64, "epochs": 10, "updates": 1, "hidden": 64, "threads": 1, **parameters})
+
+
+def features_of(detector, images):
+    return np.stack([detector.graph_.features(source)[0] for source in as_sources(images)])
 
 
 def test_parameter_sets():
@@ -34,8 +39,13 @@ def test_parameter_sets():
 @pytest.mark.parametrize("preset", ["paper", "released", "quick"])
 @pytest.mark.parametrize("choice", [{}, {"adaptor": "complex"}, {"adaptor": "none"}, {"loss": "cross_entropy"}])
 def test_every_variant_fits(good, preset, choice):
-    detector = onlygood.SimpleNet.from_preset(preset, size=64, epochs=1, hidden=16, threads=1, **choice)
+    detector = onlygood.SimpleNet.from_preset(preset, size=64, epochs=1, updates=1, hidden=16, threads=1, **choice)
     assert np.isfinite(detector.fit(good[:3]).score(good[:2])).all()
+
+
+def test_a_small_folder_gets_more_passes(good):
+    notes = [net(epochs=5, updates=7, batch=batch).fit(good).training_.notes["trained"] for batch in (8, 2)]
+    assert notes[0].startswith("7 of 7 epochs") and notes[1].startswith("5 of 5 epochs")
 
 
 def test_one_layer_and_three(good):
@@ -56,7 +66,7 @@ def test_training_against_one_written_out(good, preset):
     detector = onlygood.SimpleNet.from_preset(preset, size=64, epochs=3, batch=2, hidden=32, threads=1, seed=5)
     detector.fit(good)
     learned = [image for i, image in enumerate(good) if i not in detector.held_out_]
-    features = torch.from_numpy(np.concatenate(list(detector.graph_.stream(onlygood.images.as_sources(learned)))))
+    features = torch.from_numpy(features_of(detector, learned))
     n, dim = len(features), features.shape[-1]
     order, noise = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
     torch.manual_seed(5)
@@ -85,7 +95,7 @@ def test_training_against_one_written_out(good, preset):
             of_judge.step()
     judge.eval()
     with torch.no_grad():
-        test = torch.from_numpy(detector.graph_(np.stack([image[:64, :64] for image in good])))
+        test = torch.from_numpy(features_of(detector, good))
         expected = [float(-judge(adaptor(one.reshape(-1, dim))).min()) for one in test]
     found = [image_score(detector._patch_scores(one), "max") for one in test.numpy()]
     assert np.allclose(found, expected, rtol=1e-3, atol=1e-4)
@@ -94,7 +104,7 @@ def test_training_against_one_written_out(good, preset):
 def test_noise_in_units_of_the_features(good):
     detector = net(noise=0.5, epochs=1).fit(good)
     learned = [image for i, image in enumerate(good) if i not in detector.held_out_]
-    features = np.concatenate(list(detector.graph_.stream(onlygood.images.as_sources(learned))))
+    features = features_of(detector, learned)
     expected = 0.5 * features.reshape(-1, features.shape[-1]).std(axis=0).mean()
     assert detector.training_.notes["noise"] == pytest.approx(expected, rel=1e-4)
 
@@ -124,6 +134,7 @@ def test_fitting_leaves_torch_as_it_was(good):
         {"loss": "l2"},
         {"margin": -0.5},
         {"epochs": 0},
+        {"updates": 0},
         {"batch": 1.5},
         {"patches": 0},
         {"patches": 1.5},

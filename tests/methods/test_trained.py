@@ -19,7 +19,7 @@ pytest.importorskip("torch")
 
 
 def net(**parameters):
-    return onlygood.SimpleNet(**{"size": 64, "epochs": 10, "hidden": 64, "threads": 1, **parameters})
+    return onlygood.SimpleNet(**{"size": 64, "epochs": 10, "updates": 1, "hidden": 64, "threads": 1, **parameters})
 
 
 @pytest.fixture(scope="module")

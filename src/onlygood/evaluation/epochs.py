@@ -16,7 +16,8 @@ from onlygood.evaluation.metrics import auroc, check_labels_and_scores
 from onlygood.evaluation.pixels import pixel_auroc
 from onlygood.images import as_sources
 from onlygood.images.sources import Images
-from onlygood.progress import Report, silent
+from onlygood.parallel import in_order
+from onlygood.progress import Report
 
 if TYPE_CHECKING:
     from onlygood.methods import TrainedDetector
@@ -105,7 +106,7 @@ def training_curve(
         raise ParameterError(f"There must be one of masks for each of {len(sources)} images, not {len(masks)}.")
     if every < 1 or truth.all() or not truth.any():
         raise ParameterError("training_curve needs good and defective test images, and every of at least 1.")
-    watcher = _Watcher(sources, truth, masks, every, progress or silent)
+    watcher = _Watcher(sources, truth, masks, every)
     fitted = type(detector)(**detector.get_params())
     fitted._watcher = watcher
     fitted.fit(good, progress=progress)
@@ -122,14 +123,13 @@ class _Watcher:
         truth: NDArray[np.bool_],
         masks: Sequence[ArrayLike | None] | None,
         every: int,
-        report: Report,
     ) -> None:
-        self.sources, self.truth, self.masks, self.every, self.report = sources, truth, masks, every, report
+        self.sources, self.truth, self.masks, self.every = sources, truth, masks, every
         self.features: Any = None
         self.figures: list[EpochFigures] = []
 
-    def __call__(self, epoch: int, head: Any, detector: Any) -> None:
-        if epoch % self.every == 0 or epoch == detector.epochs:
+    def __call__(self, epoch: int, epochs: int, head: Any, detector: Any) -> None:
+        if epoch % self.every == 0 or epoch == epochs:
             self.figures.append(self._figures(epoch, head, detector))
 
     def ended(self) -> tuple[EpochFigures, ...]:
@@ -146,7 +146,8 @@ class _Watcher:
         graph = detector.graph_
         if self.features is None:
             shape = (len(self.sources), *graph.spec.grid, graph.spec.dim)
-            self.features = FeatureCache(shape).fill(graph.stream(self.sources))
+            found = in_order(lambda source: graph.features(source)[0][None], self.sources, detector.threads)
+            self.features = FeatureCache(shape).fill(found)
         device = next(head.parameters()).device
         head.eval()  # each epoch sets its own mode
         with torch.no_grad():

@@ -42,7 +42,8 @@ class SimpleNet(TrainedDetector):
         hidden: Width of the discriminator's hidden layer.
         loss: `truncated_l1` (eq. 7) or `cross_entropy` (Table 3).
         margin: th of eq. 7.
-        epochs: Passes over the training images.
+        epochs: Passes over the training images, at least.
+        updates: Updates, at least: a small folder gets more passes.
         batch: Images of an update.
         patches: Share of each image's patches that an update takes, at places drawn at random; the paper takes all.
         adaptor_rate: Learning rate of the adaptor.
@@ -63,6 +64,7 @@ class SimpleNet(TrainedDetector):
     loss: str = "truncated_l1"
     margin: float = 0.5
     epochs: int = 160
+    updates: int = 1000
     batch: int = 8
     patches: float = 0.125
     adaptor_rate: float = 1e-4
@@ -79,6 +81,7 @@ class SimpleNet(TrainedDetector):
             "noise": 0.015,
             "noise_unit": "absolute",
             "hidden": 1024,  # the paper names no width
+            "updates": 1,
             "batch": 4,
             "patches": 1.0,
         },
@@ -90,11 +93,12 @@ class SimpleNet(TrainedDetector):
             "noise": 0.015,
             "noise_unit": "absolute",
             "hidden": 1024,
+            "updates": 1,
             "patches": 1.0,
             "adaptor_optimiser": "adamw",
             "adaptor_decay": 0.01,
         },
-        "quick": {"epochs": 40},
+        "quick": {"epochs": 40, "updates": 400},
     }
 
     def _train(self, features: FeatureCache, sources: Sequence[ImageSource], report: Report) -> nn.Module:
@@ -105,6 +109,8 @@ class SimpleNet(TrainedDetector):
         from onlygood.methods.networks.training import run_epochs, seeded, training_device
 
         n, h, w, dim = features.shape
+        steps = math.ceil(n / self.batch)
+        epochs = max(self.epochs, math.ceil(self.updates / steps))
         taken = max(1, round(self.patches * h * w))
         sigma = self.noise * (features.std() or 1.0) if self.noise_unit == "std" else self.noise
         loss_of = {"truncated_l1": simplenet.truncated_l1, "cross_entropy": simplenet.cross_entropy}[self.loss]
@@ -130,8 +136,7 @@ class SimpleNet(TrainedDetector):
                         optimiser.step()
                     yield loss
 
-            steps = math.ceil(n / self.batch)
-            outcome = run_epochs(self.epochs, steps, epoch, report, lambda number: self._watch(number, head))
+            outcome = run_epochs(epochs, steps, epoch, report, lambda number: self._watch(number, epochs, head))
         self.training_.notes.update({"trained": str(outcome), "noise": round(sigma, 6)})
         return head.cpu().eval().exported()
 
@@ -156,7 +161,7 @@ class SimpleNet(TrainedDetector):
         ):
             if getattr(self, name) not in known:
                 raise ParameterError(f"Unknown {name} {getattr(self, name)!r}. Known are: {', '.join(known)}")
-        for name in ("hidden", "epochs", "batch"):
+        for name in ("hidden", "epochs", "updates", "batch"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ParameterError(f"{name}={value!r}: a whole number of at least 1.")

@@ -19,6 +19,7 @@ from onlygood.methods.base import Detector, Features
 from onlygood.methods.feature_cache import FeatureCache
 from onlygood.methods.holding_out import find_groups, hold_out
 from onlygood.modelfile import Parts
+from onlygood.parallel import in_order
 from onlygood.progress import Report, track
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class TrainedDetector(Detector):
 
     head_: Head = field(init=False, repr=False)
     held_out_: NDArray[np.int64] = field(init=False, repr=False)
-    #: For `evaluation.epochs`: called after each epoch with its number, the head and the detector being fitted.
-    _watcher: Callable[[int, Any, Any], None] | None = field(init=False, repr=False, default=None)
+    #: For `evaluation.epochs`: called after each epoch with its number, how many there are, the head and the detector.
+    _watcher: Callable[[int, int, Any, Any], None] | None = field(init=False, repr=False, default=None)
 
     # what a network has to say
 
@@ -80,10 +81,10 @@ class TrainedDetector(Detector):
 
     # what everybody gets
 
-    def _watch(self, epoch: int, head: nn.Module) -> None:
-        """Let whoever watches the training look at the head."""
+    def _watch(self, epoch: int, epochs: int, head: nn.Module) -> None:
+        """Let whoever watches the training look at the head, after an epoch of so many."""
         if self._watcher is not None:
-            self._watcher(epoch, head, self)
+            self._watcher(epoch, epochs, head, self)
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         require("torch", "fit", f"Training {type(self).__name__}")
@@ -101,8 +102,8 @@ class TrainedDetector(Detector):
     def _calibrate(self, sources: Sequence[ImageSource], report: Report) -> Calibration:
         """From images that were not learned, inspected just as new ones are."""
         scores, peaks = [], []
-        for source in track(sources, "calibration", len(sources), report):
-            patches, _ = self._patches_of(source)
+        found = in_order(self._patches_of, sources, self.threads)
+        for patches, _ in track(found, "calibration", len(sources), report):
             scores.append(image_score(patches, self.image_score))
             peaks.append(float(anomaly_map(patches, self.size, self.map_sigma).max()))
         # int8 ranges are taken from training images, the held-out ones among them
