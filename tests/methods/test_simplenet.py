@@ -36,11 +36,9 @@ def test_parameter_sets():
     assert [released.get_params()[name] for name in own] == [288, 8, "adaptive_wide", True, "adamw", 0.01]
 
 
-@pytest.mark.parametrize("preset", ["paper", "released", "quick"])
-@pytest.mark.parametrize("choice", [{}, {"adaptor": "complex"}, {"adaptor": "none"}, {"loss": "cross_entropy"}])
-def test_every_variant_fits(good, preset, choice):
-    detector = onlygood.SimpleNet.from_preset(preset, size=64, epochs=1, updates=1, hidden=16, threads=1, **choice)
-    assert np.isfinite(detector.fit(good[:3]).score(good[:2])).all()
+@pytest.mark.parametrize("choice", [{"adaptor": "complex"}, {"adaptor": "none"}, {"loss": "cross_entropy"}])
+def test_every_variant_fits(good, choice):
+    assert np.isfinite(net(epochs=1, **choice).fit(good[:3]).score(good[:2])).all()
 
 
 def test_a_small_folder_gets_more_passes(good):
@@ -48,16 +46,10 @@ def test_a_small_folder_gets_more_passes(good):
     assert notes[0].startswith("7 of 7 epochs") and notes[1].startswith("5 of 5 epochs")
 
 
-def test_one_layer_and_three(good):
-    for layers in (["blocks.4"], ["blocks.2", "blocks.4", "blocks.10"]):
-        detector = net(layers=layers, epochs=1).fit(good[:3])
-        assert detector.graph_.spec.layers == tuple(layers)
-        assert np.isfinite(detector.score(good[:2])).all()
-
-
-def test_the_released_features_are_as_long_as_the_maps_have_channels(good):
-    one = net(aggregator="adaptive_wide", epochs=1).fit(good[:2])
-    assert one.graph_.spec.dim == net(epochs=1).fit(good[:2]).graph_.spec.dim == 152
+def test_another_choice_of_layers(good):
+    detector = net(layers=["blocks.4"], epochs=1).fit(good[:3])
+    assert detector.graph_.spec.layers == ("blocks.4",) and detector.graph_.spec.dim == 40
+    assert np.isfinite(detector.score(good[:2])).all()
 
 
 @pytest.mark.parametrize("preset", ["paper", "released"])
@@ -68,6 +60,7 @@ def test_training_against_one_written_out(good, preset):
     learned = [image for i, image in enumerate(good) if i not in detector.held_out_]
     features = torch.from_numpy(features_of(detector, learned))
     n, dim = len(features), features.shape[-1]
+    assert dim == 152  # as many as the maps have channels, in either form
     order, noise = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
     torch.manual_seed(5)
     bias = preset == "released"
