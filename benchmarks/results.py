@@ -47,6 +47,8 @@ ROWS: dict[str, tuple[Callable[[int, Path], Detector], tuple[int, ...]]] = {
         lambda s, c: onlygood.REB(fine_tune="quick", alpha=0.0, checkpoint=c, seed=s),
         SEEDED,
     ),
+    "SimpleNet": (lambda s, c: onlygood.SimpleNet(seed=s), SEEDED),
+    "SimpleNet, quick": (lambda s, c: onlygood.SimpleNet.from_preset("quick", seed=s), SEEDED),
 }
 #: Where the tables go in the page named with --into.
 MARKS = ("<!-- tables -->", "<!-- end of tables -->")

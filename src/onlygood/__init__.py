@@ -14,7 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onlygood.inspection import Inspection, Region, Verdict
-    from onlygood.methods import BTF, BTM, GDE, KNN, LDKNN, LDOF, LOF, REB, Detector, KthNN, PatchCore, load
+    from onlygood.methods import (
+        BTF,
+        BTM,
+        GDE,
+        KNN,
+        LDKNN,
+        LDOF,
+        LOF,
+        REB,
+        Detector,
+        KthNN,
+        PatchCore,
+        SimpleNet,
+        load,
+    )
 
 __version__ = "0.1.0"
 
@@ -33,6 +47,7 @@ _HOMES = {
     "LOF": "onlygood.methods",
     "PatchCore": "onlygood.methods",
     "REB": "onlygood.methods",
+    "SimpleNet": "onlygood.methods",
     "load": "onlygood.methods",
 }
 
@@ -50,6 +65,7 @@ __all__ = [
     "KthNN",
     "PatchCore",
     "Region",
+    "SimpleNet",
     "Verdict",
     "__version__",
     "load",

@@ -90,6 +90,13 @@ def test_nine_numbers_for_each_output_are_the_mean_of_each_channel() -> None:
     torch.testing.assert_close(build_aggregator("adaptive", [20], 20)([m]), expected, atol=1e-6, rtol=1e-4)
 
 
+def test_adaptive_wide_is_as_long_as_the_maps_have_channels() -> None:
+    maps = [torch.randn(1, 6, 8, 8), torch.randn(1, 10, 4, 4)]
+    wide = build_aggregator("adaptive_wide", [6, 10], 99)(maps)
+    assert wide.shape == (1, 16, 8, 8)
+    torch.testing.assert_close(wide, build_aggregator("adaptive", [6, 10], 16)(maps))
+
+
 @pytest.mark.parametrize("layers", LAYERS)
 def test_concat_is_the_papers_text(layers: list[tuple[int, int, int]]) -> None:
     torch.manual_seed(0)
@@ -135,5 +142,5 @@ def test_pooled_is_the_mean_of_the_last_map() -> None:
 
 
 def test_unknown_aggregator() -> None:
-    with pytest.raises(ParameterError, match="concat, adaptive, btf, btm, pooled"):
+    with pytest.raises(ParameterError, match="concat, adaptive, adaptive_wide, btf, btm, pooled"):
         build_aggregator("max", [3], 4)

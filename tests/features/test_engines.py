@@ -157,3 +157,24 @@ def test_timing_covers_what_is_installed_and_favours_the_default(graph: FeatureG
     assert engines.fastest({"onnxruntime": 10.0}) == "onnxruntime"
     assert engines.fastest({"onnxruntime": 10.0, "openvino": 9.5}) == "onnxruntime"
     assert engines.fastest({"onnxruntime": 10.0, "openvino": 8.0}) == "openvino"
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
+def test_named_inputs_and_outputs(name: str) -> None:
+    import torch
+
+    from onlygood.features.export import to_onnx
+
+    class Both(torch.nn.Module):
+        def forward(self, a, b):
+            return a + b, a * b, b.mean(dim=1)
+
+    example = torch.zeros(1, 4)
+    engine = engines.make_engine(name, to_onnx(Both(), {"a": example, "b": example}, ["sum", "product", "mean"]), 1)
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    found = engine.run_named({"b": b, "a": a})
+    assert list(found) == ["sum", "product", "mean"]
+    for value, expected in zip(found.values(), (a + b, a * b, b.mean(axis=1))):
+        assert value.dtype == np.float32
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)

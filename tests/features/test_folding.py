@@ -70,3 +70,17 @@ def test_an_exported_graph_keeps_neither_constants_nor_padding() -> None:
     assert kinds["Constant"] == kinds["Pad"] == 0
     used = {name for node in model.graph.node for name in node.input}
     assert {tensor.name for tensor in model.graph.initializer} <= used
+
+
+def test_a_constant_without_dimensions_keeps_none() -> None:
+    torch = pytest.importorskip("torch")
+    from onlygood.features.export import to_onnx
+
+    class Rows(torch.nn.Module):
+        def forward(self, x):
+            n, h, w, d = x.shape  # its reshape gathers each of these with a constant of no dimension
+            return x.reshape(n * h * w, d)
+
+    model = to_onnx(Rows(), {"x": torch.zeros(1, 2, 3, 4)}, ["y"])
+    x = np.arange(48, dtype=np.float32).reshape(2, 2, 3, 4)
+    assert np.array_equal(run(model, x), x.reshape(12, 4))

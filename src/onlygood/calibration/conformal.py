@@ -12,6 +12,9 @@ images that are exchangeable. For scores that are not monotone in the bank (a lo
 graph index) the same p-values are computed and no such theorem holds; the false-reject rate is then
 nominal, and docs/results.md shows what was measured. (Vovk et al. 2005; Barber et al. 2021, jackknife+,
 give at most 2a for a related form that rescores each new image n times.)
+Trained networks hold images out instead: those scores and that of a new good image come from one and the same
+network, which has seen neither, so they are exchangeable and p = (1 + #{s_i >= s}) / (m + 1) is valid at every
+number m of held-out images (split conformal prediction; Papadopoulos et al. 2002, Vovk et al. 2005).
 """
 
 from __future__ import annotations
@@ -69,10 +72,11 @@ class Promise:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Leave-one-out scores of the good images, and the rates the verdicts are made with.
+    """Scores of good images that were not learned, and the rates the verdicts are made with.
 
     Attributes:
-        scores: Leave-one-out image scores float64 `(n,)`, in the order of the training images.
+        scores: Leave-one-out image scores float64 `(n,)`, in the order of the training images; of trained networks
+            those of the held-out images.
         weights: Share of each image in its group of near duplicates, float64 `(n,)`: a group counts once.
         peaks: Highest value of each left-out image's anomaly map, float64 `(n,)`; empty without maps.
         false_reject: Rate of good images that may be called NG.

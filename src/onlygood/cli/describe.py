@@ -9,6 +9,9 @@ from typing import Any
 from onlygood.calibration import Calibration
 from onlygood.errors import ModelFileError
 
+#: Notes of a fit that are no choices.
+_CALLED = {"trained": "trained"}
+
 
 def calibration_of(manifest: dict[str, Any], path: Path) -> Calibration:
     """The calibration of a manifest.
@@ -36,8 +39,11 @@ def summary_rows(manifest: dict[str, Any], path: Path) -> list[tuple[str, str]]:
     if bank:
         search = "graph index" if "index.faiss" in manifest["parts"] else "exact search"
         rows.append(("memory bank", f"{bank[0]:,} patch vectors of {features['dim']} numbers, {search}"))
+    held_out = manifest.get("tensors", {}).get("held_out")
+    if held_out:
+        rows.append(("held out", f"{held_out[0]:,} images, not trained on: the calibration"))
     rows.append(("input", f"{features['size']} x {features['size']} pixels"))
-    rows += [(f"chosen {name}", _text(value)) for name, value in training["notes"].items()]
+    rows += [(_CALLED.get(name, f"chosen {name}"), _text(value)) for name, value in training["notes"].items()]
     rows += [
         ("REVIEW above", f"{calibration.review_threshold:.4g}"),
         ("NG above", f"{calibration.ng_threshold:.4g}"),

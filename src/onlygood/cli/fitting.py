@@ -20,7 +20,10 @@ def fit(
     folder: Annotated[Path, typer.Argument(help="Folder of good images; train/good or good inside it is found.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")],
     method: Annotated[
-        str, typer.Option("--method", "-m", help="reb, ldknn, knn, kth_nn, patchcore, lof, ldof, gde, btf or btm.")
+        str,
+        typer.Option(
+            "--method", "-m", help="reb, ldknn, knn, kth_nn, patchcore, simplenet, lof, ldof, gde, btf or btm."
+        ),
     ] = "reb",
     preset: Annotated[
         str | None,

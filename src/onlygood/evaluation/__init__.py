@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onlygood.evaluation.epochs import EpochFigures, TrainingCurve, training_curve
 from onlygood.evaluation.evaluate import Evaluation, TypeResult, evaluate, resize_mask
 from onlygood.evaluation.metrics import auroc, average_precision, best_f1, roc_curve
 from onlygood.evaluation.oracle import VariableK, variable_k
@@ -9,8 +10,10 @@ from onlygood.evaluation.pixels import aupro, pixel_auroc
 from onlygood.evaluation.rates import Rate, escape_rate, false_reject_rate, wilson
 
 __all__ = [
+    "EpochFigures",
     "Evaluation",
     "Rate",
+    "TrainingCurve",
     "TypeResult",
     "VariableK",
     "aupro",
@@ -23,6 +26,7 @@ __all__ = [
     "pixel_auroc",
     "resize_mask",
     "roc_curve",
+    "training_curve",
     "variable_k",
     "wilson",
 ]

@@ -94,7 +94,10 @@ class Pooled(nn.Module):
 
 
 def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int) -> nn.Module:
-    """`concat` (the papers' text), `adaptive` (REB's released code), `btf`, `btm` or `pooled` (whole image).
+    """The module of an aggregator.
+
+    `concat` (the papers' text), `adaptive`, `adaptive_wide` (REB's and SimpleNet's code), `btf`, `btm`, or `pooled`
+    (whole image).
 
     Raises:
         ParameterError: Another name.
@@ -103,11 +106,13 @@ def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int) -> n
         return Concat()
     if name == "adaptive":
         return Adaptive(channels, adaptive_dim)
+    if name == "adaptive_wide":  # as long as the maps have channels: 1536 of WideResNet-50
+        return Adaptive(channels, sum(channels))
     if name in ("btf", "btm"):
         return Stretched(padded=name == "btm")
     if name == "pooled":
         return Pooled()
-    raise ParameterError(f"Unknown aggregator {name!r}. Known are: concat, adaptive, btf, btm, pooled")
+    raise ParameterError(f"Unknown aggregator {name!r}. Known are: concat, adaptive, adaptive_wide, btf, btm, pooled")
 
 
 def _stretch(maps: Tensor, grid: Sequence[int]) -> Tensor:

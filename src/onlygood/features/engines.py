@@ -10,6 +10,7 @@ import importlib.util
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from statistics import median
 from typing import Any, ClassVar, Protocol
 
@@ -20,6 +21,10 @@ from onlygood.errors import MissingDependencyError, ModelFileError, ParameterErr
 
 Images = NDArray[np.uint8]
 Features = NDArray[np.float32]
+#: Inputs of a graph by name, each for a batch of `n`.
+Inputs = Mapping[str, NDArray[Any]]
+#: Outputs of a graph by name, in its own order, float32 `(n, ...)` each.
+Outputs = dict[str, NDArray[np.float32]]
 
 DEFAULT = "onnxruntime"
 #: Lets fitting choose by time.
@@ -33,7 +38,7 @@ WORTH_CHANGING = 0.9
 class Engine(Protocol):
     """What runs a graph; made of its bytes, the number of threads (None: one per physical core) and the device.
 
-    Calling `run` is safe from several threads.
+    Calling `run` and `run_named` is safe from several threads.
     """
 
     name: ClassVar[str]
@@ -43,6 +48,10 @@ class Engine(Protocol):
 
     def run(self, images: Images) -> Features:
         """Patch features float32 `(n, h, w, dim)` of uint8 images `(n, size, size, 3)`."""
+        ...
+
+    def run_named(self, inputs: Inputs) -> Outputs:
+        """All outputs of a graph, for graphs with other inputs than images or with several outputs."""
         ...
 
 
@@ -80,6 +89,11 @@ class OnnxRuntimeEngine:
         """As `Engine.run`."""
         return np.asarray(self.session.run(None, {"images": images})[0], np.float32)
 
+    def run_named(self, inputs: Inputs) -> Outputs:
+        """As `Engine.run_named`."""
+        found = self.session.run(None, dict(inputs))
+        return {one.name: np.asarray(array, np.float32) for one, array in zip(self.session.get_outputs(), found)}
+
 
 class OpenVinoEngine:
     """OpenVINO on the CPU. Images are run one by one, so that an image has the same features alone and in a batch."""
@@ -100,9 +114,12 @@ class OpenVinoEngine:
         try:
             core = openvino.Core()
             model = core.read_model(onnx)
-            shape = model.inputs[0].partial_shape
-            shape[0] = 1
-            model.reshape(shape)
+            shapes = {}
+            for one in model.inputs:
+                shapes[one.get_any_name()] = one.partial_shape
+                shapes[one.get_any_name()][0] = 1
+            model.reshape(shapes)
+            self._names = [one.get_any_name() for one in model.outputs]  # compiling may give them others
             self.compiled = core.compile_model(model, "CPU", settings)
         except Exception as error:  # mostly RuntimeError, but nothing promises it
             raise ModelFileError(f"The feature graph cannot be loaded by OpenVINO: {error}") from error
@@ -110,10 +127,18 @@ class OpenVinoEngine:
 
     def run(self, images: Images) -> Features:
         """As `Engine.run`."""
+        return next(iter(self.run_named({"images": images}).values()))
+
+    def run_named(self, inputs: Inputs) -> Outputs:
+        """As `Engine.run_named`."""
         if not hasattr(self._requests, "own"):
             self._requests.own = self.compiled.create_infer_request()
-        request = self._requests.own
-        return np.concatenate([np.asarray(request.infer({0: image[None]})[0], np.float32) for image in images])
+        found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._names}
+        for number in range(len(next(iter(inputs.values())))):
+            answer = self._requests.own.infer({name: array[number : number + 1] for name, array in inputs.items()})
+            for place, name in enumerate(self._names):
+                found[name].append(np.array(answer[place], np.float32))  # the request writes over its own memory
+        return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 ENGINES: dict[str, type[Engine]] = {kind.name: kind for kind in (OnnxRuntimeEngine, OpenVinoEngine)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -97,21 +97,37 @@ def export_network(
         combine = build_aggregator(aggregator, [m.shape[1] for m in maps], spec.adaptive_dim)
         module = _Patches(spec, network, layers, combine).eval()
         _, h, w, dim = module(example).shape
-        buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            # the newer exporter would add three packages and a minute for the same graph
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module,
-                (example,),
-                buffer,  # type: ignore[arg-type]
-                input_names=["images"],
-                output_names=["patches"],
-                dynamic_axes={"images": {0: "n"}, "patches": {0: "n"}},
-                opset_version=OPSET,
-                dynamo=False,
-            )
+    onnx = to_onnx(module, {"images": example}, ["patches"])
     # of a file that was brought along only its owner knows the licence
     license = spec.license if weights.id == spec.id else ""
     graph_spec = GraphSpec(weights.id, weights.sha256, license, layers, aggregator, size, (h, w), dim, fine_tuned)
-    return FeatureGraph(fold(buffer.getvalue()), graph_spec, threads)
+    return FeatureGraph(onnx, graph_spec, threads)
+
+
+def to_onnx(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> bytes:
+    """A module as a serialised ONNX graph with folded constants; the module is in evaluation mode afterwards.
+
+    Args:
+        module: Takes the inputs in their order; gives one tensor, or a tuple of several.
+        inputs: Name and example of each; the first dimension is free in the graph, the others are fixed.
+        outputs: Names.
+
+    Raises:
+        MissingDependencyError: The package onnx is not installed.
+    """
+    require("onnx", "fit", "Exporting a graph")
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        # the newer exporter would add three packages and a minute for the same graph
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            buffer,  # type: ignore[arg-type]
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: {0: "n"} for name in (*inputs, *outputs)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return fold(buffer.getvalue())

@@ -23,7 +23,7 @@ def fold(model: bytes) -> bytes:
     used |= {value.name for value in proto.graph.output}
     del proto.graph.value_info[:], proto.graph.initializer[:]
     proto.graph.initializer.extend(
-        numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in constants.items() if name in used
+        numpy_helper.from_array(np.asarray(value, order="C"), name) for name, value in constants.items() if name in used
     )
     onnx.checker.check_model(proto)
     return proto.SerializeToString()

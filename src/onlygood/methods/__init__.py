@@ -10,6 +10,8 @@ from onlygood.methods.outlier import LDOF, LOF
 from onlygood.methods.patchcore import PatchCore
 from onlygood.methods.reb import REB
 from onlygood.methods.registry import find_method, load, method_names
+from onlygood.methods.simplenet import SimpleNet
+from onlygood.methods.trained import TrainedDetector
 
 __all__ = [
     "BTF",
@@ -23,6 +25,8 @@ __all__ = [
     "Detector",
     "KthNN",
     "PatchCore",
+    "SimpleNet",
+    "TrainedDetector",
     "find_method",
     "load",
     "method_names",

@@ -15,10 +15,11 @@ from onlygood.methods.ldknn import LDKNN
 from onlygood.methods.outlier import LDOF, LOF
 from onlygood.methods.patchcore import PatchCore
 from onlygood.methods.reb import REB
+from onlygood.methods.simplenet import SimpleNet
 from onlygood.modelfile import read_parts
 
 METHODS: dict[str, type[Detector]] = {
-    kind.method: kind for kind in (REB, LDKNN, KNN, KthNN, PatchCore, LOF, LDOF, GDE, BTF, BTM)
+    kind.method: kind for kind in (REB, LDKNN, KNN, KthNN, PatchCore, SimpleNet, LOF, LDOF, GDE, BTF, BTM)
 }
 
 

@@ -1,0 +1,181 @@
+"""CIFAR-10 as one-class problems: one class is good, the nine others are not (SimpleNet, section 4.1).
+
+Krizhevsky, "Learning multiple layers of features from tiny images" (2009): 60,000 colour images of 32 x 32
+pixels in ten classes. Both published forms are read: the binary one (`cifar-10-batches-bin`) and the Python one
+(`cifar-10-batches-py`), whose pickles are read without letting them name anything that would be run.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onlygood.errors import DataError
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+#: Training and test images of each class, as published.
+PER_CLASS = (5000, 1000)
+SIDE = 32
+TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
+TEST = ("test_batch",)
+
+
+@dataclass(frozen=True)
+class OneClass:
+    """Good images to fit on and labelled images to test on.
+
+    Attributes:
+        good: Name of the good class.
+        train: uint8 `(5000, 32, 32, 3)`, RGB: all its training images.
+        test: uint8 `(10000, 32, 32, 3)`: all test images of all classes.
+        labels: int64 `(10000,)`: 0 for the good class, 1 for the others.
+        classes: Class of each test image, by name.
+    """
+
+    good: str
+    train: NDArray[np.uint8]
+    test: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: list[str]
+
+
+def load_cifar10(folder: str | Path, good: str) -> OneClass:
+    """One of the ten one-class problems; the published figure is the mean image AUROC of all ten.
+
+    Args:
+        folder: The unpacked archive, or the folder around it.
+        good: Class that counts as good, one of `CLASSES`.
+
+    Raises:
+        DataError: Unknown class, a missing or damaged file, or other numbers of images than published.
+    """
+    if good not in CLASSES:
+        raise DataError(f"CIFAR-10 has no class {good!r}. It has: {', '.join(CLASSES)}.")
+    folder, ending = _found(Path(folder))
+    train, train_classes = _read(folder, TRAIN, ending, PER_CLASS[0])
+    test, test_classes = _read(folder, TEST, ending, PER_CLASS[1])
+    number = CLASSES.index(good)
+    labels = (test_classes != number).astype(np.int64)
+    return OneClass(good, train[train_classes == number], test, labels, [CLASSES[one] for one in test_classes])
+
+
+def _found(folder: Path) -> tuple[Path, str]:
+    for place in (folder, folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"):
+        for ending in (".bin", ""):
+            if (place / f"{TEST[0]}{ending}").is_file():
+                return place, ending
+    raise DataError(
+        f"{folder} holds no CIFAR-10: expected {TEST[0]}.bin (binary version) or {TEST[0]} (Python version). "
+        "Unpack the archive and name its folder."
+    )
+
+
+def _read(
+    folder: Path, names: Sequence[str], ending: str, per_class: int
+) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+    """Images `(n, 32, 32, 3)` and class numbers `(n,)` of some files."""
+    parts = [_read_binary(folder / f"{name}.bin") if ending else _read_python(folder / name) for name in names]
+    pixels = np.concatenate([part[0] for part in parts])
+    classes = np.concatenate([part[1] for part in parts])
+    if len(classes) and not 0 <= classes.min() <= classes.max() < len(CLASSES):
+        raise DataError(f"{folder}: a CIFAR-10 label is not from 0 to 9. The files are damaged; unpack them again.")
+    counts = np.bincount(classes, minlength=len(CLASSES))
+    if set(counts.tolist()) != {per_class}:
+        raise DataError(
+            f"{folder}: found {counts.tolist()} images of the ten classes in {', '.join(names)}; published are "
+            f"{per_class} of each. The files are cut short or not CIFAR-10's; unpack them again."
+        )
+    # published plane by plane: red, green, blue, each row by row
+    return np.ascontiguousarray(pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)), classes
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. Unpack the archive again.") from error
+
+
+def _read_binary(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+    """Records of one label byte and 3,072 pixels."""
+    data = np.frombuffer(_bytes_of(path), np.uint8)
+    length = 1 + 3 * SIDE * SIDE
+    if not len(data) or len(data) % length:
+        raise DataError(f"{path} holds no whole CIFAR-10 records of {length} bytes. Unpack the archive again.")
+    records = data.reshape(-1, length)
+    return records[:, 1:], records[:, 0].astype(np.int64)
+
+
+def _read_python(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+    """A pickled table with `data` uint8 `(n, 3072)` and `labels`."""
+    try:
+        table = _Harmless(io.BytesIO(_bytes_of(path)), encoding="bytes").load()
+        plain = {key.decode() if isinstance(key, bytes) else key: value for key, value in table.items()}
+        pixels = plain["data"].array()
+        classes = np.array(plain["labels"], np.int64)
+        if pixels.shape != (len(classes), 3 * SIDE * SIDE):
+            raise ValueError(f"data of shape {pixels.shape} for {len(classes)} labels")
+    except DataError:
+        raise
+    except Exception as error:  # a damaged pickle fails in every way there is
+        raise DataError(f"{path} is no CIFAR-10 batch of the Python version ({error}). Unpack it again.") from error
+    return pixels, classes
+
+
+class _Array:
+    """Stands in for a NumPy array while unpickling and keeps what the pickle says of it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def array(self) -> NDArray[np.uint8]:
+        """The array, if it is one of bytes."""
+        _, shape, dtype, by_columns, content = self.state
+        if not isinstance(dtype, _Type) or dtype.code not in ("u1", b"u1") or not isinstance(content, bytes):
+            raise ValueError("its data are not bytes")
+        return np.frombuffer(content, np.uint8).reshape(shape, order="F" if by_columns else "C")
+
+
+class _Type:
+    """Stands in for a NumPy data type."""
+
+    def __init__(self, code: Any, *arguments: Any) -> None:
+        self.code = code
+
+    def __setstate__(self, state: Any) -> None:
+        """Byte order and alignment, which bytes have none of."""
+
+
+def _encoded(text: Any, encoding: Any) -> bytes:
+    """Stands in for `codecs.encode`, by which newer pickles of an old protocol keep bytes."""
+    if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
+        raise ValueError("its data are not bytes")
+    return text.encode("latin1")
+
+
+class _Harmless(pickle.Unpickler):
+    """Makes nothing but plain tables, lists, numbers and the stand-ins above, whatever a pickle asks for."""
+
+    _stand_ins: ClassVar[dict[tuple[str, str], Any]] = {
+        ("multiarray", "_reconstruct"): _Array,
+        ("numpy", "ndarray"): _Array,
+        ("numpy", "dtype"): _Type,
+        ("_codecs", "encode"): _encoded,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The stand-in for a global name; anything unknown is an error."""
+        place = "multiarray" if module in ("numpy.core.multiarray", "numpy._core.multiarray") else module
+        if (place, name) not in self._stand_ins:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch of CIFAR-10 needs")
+        return self._stand_ins[place, name]

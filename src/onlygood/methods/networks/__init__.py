@@ -1,0 +1,1 @@
+"""Networks of the trained methods and what trains them. Needs torch: imported only while fitting."""
