@@ -28,6 +28,13 @@ def test_it_runs_in_threads_that_know_it_and_begins_a_bounded_number() -> None:
     assert len(begun) <= 7 and all(worker for _, worker in begun) and not is_worker()
 
 
+def test_work_inside_work_starts_no_further_threads() -> None:
+    def inner(_: int) -> set[int]:
+        return set(in_order(lambda _: threading.get_ident(), range(5), 4)) | {threading.get_ident()}
+
+    assert all(len(used) == 1 for used in in_order(inner, range(6), 3))
+
+
 def test_an_error_is_raised_at_its_turn() -> None:
     results = in_order(lambda x: 1 // (x - 2), range(50), 2)
     assert next(results) == -1 and next(results) == -1

@@ -29,9 +29,10 @@ def in_order(function: Callable[[T], R], items: Sequence[T], workers: int | None
     Args:
         function: Called from several threads.
         items: What it is called with.
-        workers: Threads; None for one per core. With one, or one item, it is called in this thread.
+        workers: Threads; None for one per core. With one, or one item, or inside such a thread, it is called in this
+            thread.
     """
-    workers = min(workers or cores(), len(items))
+    workers = min(threads_here(workers), len(items))
     if workers < 2:
         yield from map(function, items)
         return
@@ -47,6 +48,11 @@ def in_order(function: Callable[[T], R], items: Sequence[T], workers: int | None
         finally:
             for future in begun:
                 future.cancel()
+
+
+def threads_here(threads: int | None = None) -> int:
+    """How many threads work may be shared out to: as asked for, None for one per core; one inside a worker."""
+    return 1 if is_worker() else threads or cores()
 
 
 def is_worker() -> bool:

@@ -92,7 +92,10 @@ def inspect(
     started = time.perf_counter()
     with TerminalProgress() as progress:
         for result in track(in_order(one, tasks, detector.threads), "inspect", len(tasks), progress):
-            problems.append(result) if isinstance(result, str) else done.append(result)
+            if isinstance(result, str):
+                problems.append(result)
+            else:
+                done.append(result)
     seconds = time.perf_counter() - started
     if as_json:
         print_json([one.as_dict() for one in done])

@@ -140,7 +140,7 @@ class _Watcher:
     def _figures(self, epoch: int, head: Any, detector: Any) -> EpochFigures:
         import torch
 
-        from onlygood.methods.anomaly_map import anomaly_map, image_score
+        from onlygood.methods.anomaly_map import image_score
         from onlygood.methods.feature_cache import FeatureCache
 
         graph = detector.graph_
@@ -156,8 +156,7 @@ class _Watcher:
         scores = [image_score(one, detector.image_score) for one in patches]
         pixels = None
         if self.masks is not None:
-            maps = [anomaly_map(one, detector.size, detector.map_sigma) for one in patches]
-            pixels = self._pixel_auroc(maps)
+            pixels = self._pixel_auroc([detector._map(one) for one in patches])
         return EpochFigures(epoch, auroc(self.truth, scores), pixels)
 
     def _pixel_auroc(self, maps: Sequence[NDArray[np.float32]]) -> float | None:

@@ -260,7 +260,6 @@ def _one(detector: Detector, source: ImageSource, seconds: dict[str, list[float]
 def _stages(detector: Detector, source: ImageSource, seconds: dict[str, list[float]]) -> None:
     """One image, step by step; what `Detector.inspect` does in one go."""
     from onlygood.memory.bank import halved
-    from onlygood.memory.density import NeighbourTable
     from onlygood.methods.bank import BankDetector
 
     def read() -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -271,12 +270,15 @@ def _stages(detector: Detector, source: ImageSource, seconds: dict[str, list[flo
     features = _timed(seconds, "backbone", lambda: detector.graph_(prepared[None])[0])
     if isinstance(detector, BankDetector):
         bank = detector
-        squared, rows = _timed(seconds, "search", lambda: bank._neighbours_of(features))
+
+        def search() -> tuple[Any, Any, Any]:
+            rounded = halved(features)
+            return rounded, *bank._neighbours_of(rounded)
+
+        found = _timed(seconds, "search", search)
 
         def scores() -> tuple[NDArray[np.float32], float | None]:
-            patches = bank._scores_from(squared, rows, features.shape[:2])
-            queries = halved(features.reshape(-1, features.shape[-1]))
-            return patches, bank._decide(patches, NeighbourTable(squared, rows), queries)
+            return bank._decided(*found)
     else:
 
         def scores() -> tuple[NDArray[np.float32], float | None]:

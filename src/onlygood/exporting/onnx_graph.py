@@ -16,14 +16,13 @@ from onlygood.exporting.nodes import Nodes, mean, whole
 from onlygood.exporting.resizing import resized
 from onlygood.exporting.scores import check_exportable, patch_scores
 from onlygood.features.backbones import find_backbone
+from onlygood.inspection import Verdict
 from onlygood.methods import Detector
 from onlygood.methods.anomaly_map import SMOOTHING, blur_matrix, enlarging_matrix
 from onlygood.methods.bank import BankDetector
 
 #: A file of this format cannot be larger than 2 GB; some is left for what is neither bank nor backbone.
 MOST_BYTES = 2**31 - 2**26
-
-VERDICTS = ("OK", "REVIEW", "NG")
 
 
 def compose(detector: Detector, *, any_size: bool = True) -> bytes:
@@ -92,7 +91,7 @@ def metadata(detector: Detector, any_size: bool) -> dict[str, str]:
         "resize": "inside" if any_size else "before",
         "input_mean": list(backbone.mean),
         "input_std": list(backbone.std),
-        "verdicts": list(VERDICTS),
+        "verdicts": list(Verdict),
         "review_threshold": calibration.review_threshold,
         "ng_threshold": calibration.ng_threshold,
         "pixel_threshold": calibration.pixel_threshold,

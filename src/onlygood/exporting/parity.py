@@ -19,7 +19,7 @@ from onlygood.methods import Detector
 from onlygood.parallel import in_order
 from onlygood.progress import Report, silent, track
 
-ORDER = (Verdict.OK, Verdict.REVIEW, Verdict.NG)
+ORDER = tuple(Verdict)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,9 @@ from onnx import TensorProto
 from onlygood.errors import ParameterError
 from onlygood.exporting.nodes import Nodes, mean, single, whole
 from onlygood.exporting.search import nearest, rounded
+from onlygood.memory.scores import LEAST
 from onlygood.methods import BTF, BTM, GDE, KNN, LDKNN, LDOF, LOF, Detector, KthNN
 from onlygood.methods.bank import BankDetector, NeighbourDetector
-
-#: Distances below this are one where they divide, as in `onlygood.memory.scores`.
-LEAST = 1e-10
-
 
 #: What a method's nodes give: patch scores `(q, 1)`; or these for the map, and others that make the image score.
 Scores = str | tuple[str, str]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from onlygood.exporting.nodes import Nodes, single, whole
-from onlygood.memory.index import SPARE
+from onlygood.memory.index import SPARE, centre_of
 
 #: Distances held at once, 32 MB: the bank is searched in blocks of this many over the number of patches.
 BLOCK = 2**23
@@ -50,7 +50,7 @@ def nearest(to: Nodes, queries: str, bank: str, vectors: NDArray[np.floating], k
 
 def _candidates(to: Nodes, queries: str, bank: str, vectors: NDArray[np.floating], keep: int, patches: int) -> str:
     """Rows int64 `(q, keep)` of the nearest by the product form, in order of rows."""
-    centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centre = centre_of(vectors)[0]
     moved = to.add("Sub", queries, centre)
     # depends on constants alone: an engine computes it once, when it loads the graph
     moved_bank = to.add("Sub", to.add("Cast", bank, to=TensorProto.FLOAT), centre)

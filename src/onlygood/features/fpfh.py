@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlygood.errors import ParameterError, require
-from onlygood.parallel import cores, in_order, is_worker
+from onlygood.parallel import in_order, threads_here
 
 Points = NDArray[np.floating]
 Doubles = NDArray[np.float64]
@@ -51,7 +51,7 @@ def neighbours_of(points: Points, most: int, radius: float | None = None, thread
         raise ParameterError(f"radius={radius}: it must be above 0, or None for any distance.")
     tree = cKDTree(points)
     bound = np.inf if radius is None else np.nextafter(radius, np.inf)  # the bound itself does not count
-    found = tree.query(points, min(most, len(points)), distance_upper_bound=bound, workers=_workers(threads))[1]
+    found = tree.query(points, min(most, len(points)), distance_upper_bound=bound, workers=threads_here(threads))[1]
     return np.asarray(found).reshape(len(points), -1)
 
 
@@ -111,7 +111,7 @@ def fpfh(points: Points, normals: Points, neighbours: Rows, threads: int | None 
         simple[part] = _histogram(angles, there[part])
         np.divide(1, squared, out=weights[part], where=there[part] & (squared > 0))
 
-    for _ in in_order(work, _blocks(len(points)), _workers(threads)):
+    for _ in in_order(work, _blocks(len(points)), threads):
         pass
     ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
     near: Any = csr_array((weights[there], others[there], ends), shape=(len(points), len(points)))
@@ -175,10 +175,6 @@ def _histogram(angles: Doubles, there: NDArray[np.bool_]) -> Doubles:
     cells += np.arange(3)[:, None, None] * CELLS + np.arange(n)[:, None] * LENGTH
     counts = np.bincount(cells[:, there].ravel(), minlength=n * LENGTH).reshape(n, LENGTH)
     return counts * (100 / np.maximum(there.sum(axis=1), 1))[:, None]
-
-
-def _workers(threads: int | None) -> int:
-    return 1 if is_worker() else threads or cores()
 
 
 def _blocks(total: int) -> list[slice]:

@@ -61,7 +61,7 @@ class ExactIndex:
     def __init__(self, vectors: Vectors, threads: int | None = None) -> None:
         self.threads = threads
         vectors = np.asarray(vectors, np.float32)
-        self._centre = vectors.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32) if len(vectors) else 0
+        self._centre = centre_of(vectors)
         self._vectors = np.ascontiguousarray(vectors - self._centre)
 
     def __len__(self) -> int:
@@ -82,6 +82,13 @@ class ExactIndex:
             squared[:, :there], found = _refined(queries, vectors, found, there)
             rows[:, :there] = number[found]
         return squared, rows
+
+
+def centre_of(vectors: Vectors) -> Floats:
+    """Mean of the vectors `(1, D)`, from which the product form of distances is taken; zeros where there are none."""
+    if not len(vectors):
+        return np.zeros((1, vectors.shape[1]), np.float32)
+    return vectors.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32)
 
 
 def _refined(queries: Floats, vectors: Floats, rows: NDArray[np.int64], k: int) -> Neighbours:

@@ -12,6 +12,9 @@ from onlygood.errors import ParameterError
 
 Array = NDArray[np.float32]
 
+#: Distances and densities below this count as it where they divide.
+LEAST = 1e-10
+
 
 def ldknn_score(
     squared: Array,
@@ -37,7 +40,7 @@ def ldknn_score(
     if form == "subtract":
         return np.asarray(d - np.float32(alpha) * density, np.float32)
     if form == "ratio":
-        return np.asarray(d / np.maximum(density, 1e-10) ** np.float32(alpha), np.float32)
+        return np.asarray(d / np.maximum(density, LEAST) ** np.float32(alpha), np.float32)
     raise ParameterError(f"Unknown form {form!r}. Known are: subtract, ratio")
 
 
@@ -102,7 +105,7 @@ def lof_density(squared: Array, k_distance: Array | None = None) -> Array:
         reach = squared[:, -1]
     else:
         reach = np.maximum(np.sqrt(squared), k_distance).mean(axis=1)
-    return np.asarray(1 / np.maximum(reach, 1e-10), np.float32)
+    return np.asarray(1 / np.maximum(reach, LEAST), np.float32)
 
 
 def lof_score(own: Array, of_neighbours: Array) -> Array:
@@ -121,7 +124,7 @@ def ldof_score(squared: Array, between: Array) -> Array:
     if k < 2:
         raise ParameterError("LDOF compares neighbours with each other: k must be at least 2.")
     inner = between.sum(axis=(1, 2)) / (k * (k - 1))
-    return np.asarray(np.sqrt(squared).mean(axis=1) / np.maximum(inner, 1e-10), np.float32)
+    return np.asarray(np.sqrt(squared).mean(axis=1) / np.maximum(inner, LEAST), np.float32)
 
 
 def pairwise_distances(neighbours: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onlygood.memory.index import SPARE, Neighbours, Vectors, check_k
+from onlygood.memory.index import SPARE, Neighbours, Vectors, centre_of, check_k
 
 
 def torch_has_cuda() -> bool:
@@ -36,7 +36,7 @@ class TorchIndex:
 
         self._device, self._tile = device, tile
         vectors = np.asarray(vectors, np.float32)
-        self._centre = vectors.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32) if len(vectors) else 0
+        self._centre = centre_of(vectors)
         self._vectors = torch.from_numpy(np.ascontiguousarray(vectors - self._centre)).to(device)
         self._norms = (self._vectors**2).sum(dim=1)
 

@@ -232,12 +232,17 @@ class BankDetector(Detector):
 
     def _scores_of(self, source: ImageSource) -> tuple[Array, float, tuple[int, int]]:
         features, size = self._features_at(source)
-        squared, rows = self._neighbours_of(features)
-        patches = self._scores_from(squared, rows, features.shape[:2])
-        queries = halved(features.reshape(-1, features.shape[-1]))
-        return patches, self._decide(patches, NeighbourTable(squared, rows), queries), size
+        rounded = halved(features)
+        patches, score = self._decided(rounded, *self._neighbours_of(rounded))
+        return patches, score, size
 
-    def _neighbours_of(self, features: Features) -> tuple[Array, NDArray[np.int64]]:
+    def _decided(self, rounded: Vectors, squared: Array, rows: NDArray[np.int64]) -> tuple[Array, float]:
+        """Patch scores `(h, w)` and image score from features `(h, w, D)`, rounded, and their neighbours."""
+        patches = self._scores_from(squared, rows, rounded.shape[:2])
+        queries = rounded.reshape(-1, rounded.shape[-1])
+        return patches, self._decide(patches, NeighbourTable(squared, rows), queries)
+
+    def _neighbours_of(self, features: NDArray[np.floating]) -> tuple[Array, NDArray[np.int64]]:
         """Neighbours in the bank `(h * w, k)` of patch features `(h, w, D)`: squared distances and rows."""
         return self.index_.search(halved(features.reshape(-1, features.shape[-1])), self._k)
 

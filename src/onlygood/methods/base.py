@@ -369,21 +369,25 @@ class Detector(ABC):
 
     def _features_of(self, sources: Sequence[ImageSource], report: Report) -> Iterator[Features]:
         """Patch features `(n, h, w, D)` of training images, in small batches; pixel hashes are recorded on the way."""
-        batch: list[NDArray[np.uint8]] = []
-
-        def prepared(source: ImageSource) -> tuple[str, NDArray[np.uint8]]:
-            image = source.read()
-            return pixel_hash(image), resize(image, self.size, source.name)
-
-        images = in_order(prepared, sources, self.threads)
+        batch: list[Any] = []
+        images = in_order(self._prepared_to_learn, sources, self.threads)
         for digest, image in track(images, "features", len(sources), report):
             self.training_.hashes.append(digest)
             batch.append(image)
             if len(batch) == 8:
-                yield self.graph_(np.stack(batch))
+                yield self._features_of_batch(batch)
                 batch = []
         if batch:
-            yield self.graph_(np.stack(batch))
+            yield self._features_of_batch(batch)
+
+    def _prepared_to_learn(self, source: ImageSource) -> tuple[str, Any]:
+        """Pixel hash of a training image, and what `_features_of_batch` takes of it; called from several threads."""
+        image = source.read()
+        return pixel_hash(image), resize(image, self.size, source.name)
+
+    def _features_of_batch(self, batch: Sequence[Any]) -> Features:
+        """Patch features `(n, h, w, D)` of prepared images."""
+        return self.graph_(np.stack(batch))
 
     def _warn_of_data(self) -> None:
         training = self.training_

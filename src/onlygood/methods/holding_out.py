@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onlygood.calibration import near_duplicate_groups
 from onlygood.calibration.groups import neighbours_needed
-from onlygood.errors import DataWarning
 from onlygood.images.fingerprint import copies
 from onlygood.memory import MemoryBank, build_index
 from onlygood.memory.density import neighbours_in_other_groups
 from onlygood.methods.feature_cache import FeatureCache
-from onlygood.methods.leaving_out import FEWEST_TO_GROUP, merged
+from onlygood.methods.leaving_out import FEWEST_TO_GROUP, with_near_duplicates
 from onlygood.progress import Report
 
 #: Patches on a side of the grid on which near duplicates are looked for, at least; more only cost time.
@@ -42,16 +39,7 @@ def find_groups(features: FeatureCache, hashes: Sequence[str], near: bool, repor
     bank = MemoryBank(thin.reshape(-1, dim), np.repeat(np.arange(n, dtype=np.int32), grid[0] * grid[1]))
     index = build_index(bank.vectors, "auto")
     table = neighbours_in_other_groups(bank, index, np.arange(n), neighbours_needed(n), report)
-    found = merged(groups, near_duplicate_groups(table.rows, n, grid))
-    if found.max() > 0:
-        return found
-    warnings.warn(
-        "All training images look like near duplicates of each other. Each is taken for a part of its own, so the "
-        "false-reject promise may be too optimistic. Add good images of other parts.",
-        DataWarning,
-        stacklevel=6,
-    )
-    return groups
+    return with_near_duplicates(groups, table.rows, grid, "taken for a part of its own")
 
 
 def hold_out(groups: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

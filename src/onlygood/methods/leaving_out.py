@@ -77,22 +77,37 @@ def leave_out(
     wide = neighbours_in_other_groups(full, index, images, max(k, neighbours_needed(n)), report)
     groups = copies(hashes)
     if n >= FEWEST_TO_GROUP:
-        near = merged(groups, near_duplicate_groups(wide.rows, n, grid))
-        if near.max() > 0:
-            groups = near
-        else:  # one group would leave nothing to calibrate with
-            warnings.warn(
-                "All training images look like near duplicates of each other. Each is left out by itself, so the "
-                "false-reject promise may be too optimistic. Add good images of other parts.",
-                DataWarning,
-                stacklevel=6,
-            )
+        groups = with_near_duplicates(groups, wide.rows, grid, "left out by itself")
     table = wide.first(k)
     again = np.flatnonzero(np.bincount(groups)[groups[full.image_of]] > 1)
     if len(again):  # only images in a group of several need another search
         narrow = neighbours_in_other_groups(full.subset(again), index, groups, k, report, full)
         table.squared[again], table.rows[again] = narrow.squared, narrow.rows
     return LeftOut(full, index, groups, table)
+
+
+def with_near_duplicates(
+    groups: NDArray[np.int64], neighbours: NDArray[np.integer], grid: tuple[int, int], alone: str
+) -> NDArray[np.int64]:
+    """Groups of exact copies, joined where their images are near duplicates of each other.
+
+    Args:
+        groups: Group of each image, copies sharing one.
+        neighbours: As `near_duplicate_groups` takes them.
+        grid: Patches `(h, w)` of an image.
+        alone: What becomes of each image where all would be one group, which would leave nothing to calibrate with: a
+            warning says so and the groups of copies stay.
+    """
+    near = merged(groups, near_duplicate_groups(neighbours, len(groups), grid))
+    if near.max() > 0:
+        return near
+    warnings.warn(
+        f"All training images look like near duplicates of each other. Each is {alone}, so the false-reject promise "
+        "may be too optimistic. Add good images of other parts.",
+        DataWarning,
+        stacklevel=7,
+    )
+    return groups
 
 
 def merged(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:

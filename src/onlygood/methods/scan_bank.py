@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -22,8 +22,7 @@ from onlygood.memory.coreset import johnson_lindenstrauss
 from onlygood.methods.bank import BankDetector
 from onlygood.methods.base import Features
 from onlygood.modelfile import Parts
-from onlygood.parallel import in_order
-from onlygood.progress import Report, track
+from onlygood.progress import Report
 
 Array = NDArray[np.float32]
 
@@ -163,24 +162,13 @@ class ScanDetector(BankDetector):
         padded = self.aggregator != "btf"
         return Geometry(self.neighbours, self.radius, self.normal_neighbours, self.normal_radius, padded)
 
-    def _features_of(self, sources: Sequence[ImageSource], report: Report) -> Iterator[Any]:
-        def prepared(source: ImageSource) -> _Prepared:
-            return self._prepared(source, hashed=True)
-
-        batch: list[_Prepared] = []
-        scans = in_order(prepared, sources, self.threads)
-        for scan in track(scans, "features", len(sources), report):
-            self.training_.hashes.append(scan.digest)
-            batch.append(scan)
-            if len(batch) == 8:
-                yield self._joined(batch)
-                batch = []
-        if batch:
-            yield self._joined(batch)
+    def _prepared_to_learn(self, source: ImageSource) -> tuple[str, _Prepared]:
+        scan = self._prepared(source, hashed=True)
+        return scan.digest, scan
 
     def _features_at(self, source: ImageSource) -> tuple[Features, tuple[int, int]]:
         scan = self._prepared(source)
-        return self._joined([scan])[0], scan.size
+        return self._features_of_batch([scan])[0], scan.size
 
     def _prepared(self, source: ImageSource, hashed: bool = False) -> _Prepared:
         """Read and resize; safe from several threads."""
@@ -210,7 +198,7 @@ class ScanDetector(BankDetector):
                 geometry = self._geometry.patches(small, self.graph_.spec.grid, source.name, self.threads)
         return _Prepared(digest, seen, geometry, (width, height))
 
-    def _joined(self, scans: Sequence[_Prepared]) -> Any:
+    def _features_of_batch(self, scans: Sequence[_Prepared]) -> Any:
         """Patch vectors `(n, h, w, D)`; float16 where there is geometry."""
         parts = []
         if self._sees_colours:
