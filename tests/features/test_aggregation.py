@@ -142,5 +142,18 @@ def test_pooled_is_the_mean_of_the_last_map() -> None:
 
 
 def test_unknown_aggregator() -> None:
-    with pytest.raises(ParameterError, match="concat, adaptive, adaptive_wide, btf, btm, pooled"):
+    with pytest.raises(ParameterError, match="concat, adaptive, adaptive_wide, grouped, btf, btm, pooled"):
         build_aggregator("max", [3], 4)
+
+
+def test_grouped_is_the_mean_of_neighbouring_channels() -> None:
+    """WideResNet-50's 512 + 1024 channels become 384 means of four, without neighbourhood means (ULSAD)."""
+    rng = np.random.default_rng(0)
+    maps = [torch.from_numpy(rng.normal(size=s).astype(np.float32)) for s in ((2, 512, 4, 4), (2, 1024, 2, 2))]
+    joined = torch.cat([maps[0], F.interpolate(maps[1], (4, 4), mode="bilinear", align_corners=False)], 1)
+    expected = F.adaptive_avg_pool1d(joined.permute(0, 2, 3, 1).reshape(-1, 1, 1536), 384).reshape(2, 4, 4, 384)
+    out = build_aggregator("grouped", [512, 1024], 1024)(maps)
+    np.testing.assert_allclose(out.permute(0, 2, 3, 1), expected, atol=1e-5)
+    np.testing.assert_allclose(out[:, 0], maps[0][:, :4].mean(1), atol=1e-6)
+    few = build_aggregator("grouped", [3, 5], 1024)([maps[0][:, :3], maps[1][:, :5]])
+    torch.testing.assert_close(few, joined[:, [0, 1, 2, 512, 513, 514, 515, 516]])

@@ -28,7 +28,7 @@ STAGES = {
     "resnet18": dict(zip(RESNET_STRIDES, [(64, 4), (128, 8), (256, 16), (512, 32)])),
     **{
         name: dict(zip(RESNET_STRIDES, [(256, 4), (512, 8), (1024, 16), (2048, 32)]))
-        for name in ("resnet50", "resnet101", "wide_resnet50_2", "wide_resnet101_2")
+        for name in ("resnet50", "resnet101", "resnet152", "wide_resnet50_2", "wide_resnet101_2")
     },
     "vgg11_bn": {"features.15": (512, 8), "features.22": (512, 16), "features.28": (512, 32)},
 }
@@ -38,6 +38,7 @@ PARAMETERS = {
     "resnet18": 11_689_512 - 513_000,
     "resnet50": 25_557_032 - 2_049_000,
     "resnet101": 44_549_160 - 2_049_000,
+    "resnet152": 60_192_808 - 2_049_000,
     "wide_resnet50_2": 68_883_240 - 2_049_000,
     "wide_resnet101_2": 126_886_696 - 2_049_000,
     "vgg11_bn": 132_868_840 - 123_642_856,

@@ -16,6 +16,9 @@ from torch.nn import functional as F
 from onlygood.errors import ParameterError
 from onlygood.features.pooling import adaptive_pool_matrix
 
+#: Channels that the `grouped` aggregator keeps at most: ULSAD's c*.
+GROUPED_DIM = 384
+
 
 class Concat(nn.Module):
     """3x3 mean of each map, coarser maps resized bilinearly to the first one's grid, concatenated.
@@ -85,6 +88,27 @@ class Adaptive(nn.Module):
         return total
 
 
+class Grouped(nn.Module):
+    """The maps as they are, coarser ones resized, concatenated; neighbouring channels averaged down to at most `dim`.
+
+    ULSAD's released code: WideResNet-50's 512 + 1024 channels become 384 means of four. There are no neighbourhood
+    means. Fewer channels than `dim` stay as they are.
+    """
+
+    def __init__(self, channels: Sequence[int], dim: int = GROUPED_DIM) -> None:
+        super().__init__()
+        total = sum(channels)
+        self.means: Tensor | None
+        means = None if total <= dim else torch.from_numpy(adaptive_pool_matrix(total, dim)).view(dim, total, 1, 1)
+        self.register_buffer("means", means)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """`(n, dim, h, w)`, or `(n, sum of channels, h, w)` where that is less."""
+        grid = maps[0].shape[-2:]
+        joined = torch.cat([m if m.shape[-2:] == grid else _resize(m, grid) for m in maps], dim=1)
+        return joined if self.means is None else F.conv2d(joined, self.means)
+
+
 class Pooled(nn.Module):
     """Global average of the last map: one vector for the whole image (Gaussian density estimation)."""
 
@@ -94,10 +118,10 @@ class Pooled(nn.Module):
 
 
 def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int) -> nn.Module:
-    """The module of an aggregator.
+    """One of the aggregators by name.
 
-    `concat` (the papers' text), `adaptive`, `adaptive_wide` (REB's and SimpleNet's code), `btf`, `btm`, or `pooled`
-    (whole image).
+    `concat` (the papers' text), `adaptive`, `adaptive_wide` (REB's and SimpleNet's code), `grouped` (ULSAD), `btf`,
+    `btm` or `pooled` (whole image).
 
     Raises:
         ParameterError: Another name.
@@ -108,11 +132,14 @@ def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int) -> n
         return Adaptive(channels, adaptive_dim)
     if name == "adaptive_wide":  # as long as the maps have channels: 1536 of WideResNet-50
         return Adaptive(channels, sum(channels))
+    if name == "grouped":
+        return Grouped(channels)
     if name in ("btf", "btm"):
         return Stretched(padded=name == "btm")
     if name == "pooled":
         return Pooled()
-    raise ParameterError(f"Unknown aggregator {name!r}. Known are: concat, adaptive, adaptive_wide, btf, btm, pooled")
+    known = "concat, adaptive, adaptive_wide, grouped, btf, btm, pooled"
+    raise ParameterError(f"Unknown aggregator {name!r}. Known are: {known}")
 
 
 def _stretch(maps: Tensor, grid: Sequence[int]) -> Tensor:

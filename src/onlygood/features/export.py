@@ -53,7 +53,7 @@ def build_feature_graph(
         backbone: Short name or id of the registry.
         size: Input side in pixels; a multiple of 32 from 64 to 2048.
         layers: Steps whose maps are used; None for the backbone's own default.
-        aggregator: `concat`, `adaptive` or `pooled`.
+        aggregator: `concat`, `adaptive`, `adaptive_wide`, `grouped` or `pooled`.
         weights: A weight file, `"random"`, or None to look for the published ones.
         threads: Threads of one call; None for all cores.
 

@@ -27,7 +27,7 @@ class GraphSpec:
         weights_sha256: Hash of the weight file; empty for an untrained network.
         weights_license: Licence of the weights; empty unless they are published ones.
         layers: Steps whose maps are used.
-        aggregator: `concat`, `adaptive` or `pooled`.
+        aggregator: `concat`, `adaptive`, `adaptive_wide`, `grouped` or `pooled`.
         size: Input side in pixels.
         grid: Patches `(h, w)` of one image.
         dim: Length of a patch feature.

@@ -1,4 +1,4 @@
-"""ResNet-18/50/101 (He et al. 2016) and Wide-ResNet-50/101-2, with torchvision's and timm's names."""
+"""ResNet-18/50/101/152 (He et al. 2016) and Wide-ResNet-50/101-2, with torchvision's and timm's names."""
 
 from __future__ import annotations
 
@@ -83,6 +83,7 @@ BUILDERS = {
     "resnet18": partial(ResNet, _Basic, (2, 2, 2, 2)),
     "resnet50": partial(ResNet, _Bottleneck, (3, 4, 6, 3)),
     "resnet101": partial(ResNet, _Bottleneck, (3, 4, 23, 3)),
+    "resnet152": partial(ResNet, _Bottleneck, (3, 8, 36, 3)),
     "wide_resnet50_2": partial(ResNet, _Bottleneck, (3, 4, 6, 3), 2),
     "wide_resnet101_2": partial(ResNet, _Bottleneck, (3, 4, 23, 3), 2),
 }
