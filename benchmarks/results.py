@@ -48,6 +48,8 @@ ROWS: dict[str, tuple[Callable[[int, Path], Detector], tuple[int, ...]]] = {
         SEEDED,
     ),
     "SimpleNet": (lambda s, c: onlygood.SimpleNet(seed=s), SEEDED),
+    "ULSAD": (lambda s, c: onlygood.ULSAD(seed=s), SEEDED),
+    "ULSAD, quick": (lambda s, c: onlygood.ULSAD.from_preset("quick", seed=s), SEEDED),
     "SimpleNet, quick": (lambda s, c: onlygood.SimpleNet.from_preset("quick", seed=s), SEEDED),
 }
 #: Where the tables go in the page named with --into.

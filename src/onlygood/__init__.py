@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         LDOF,
         LOF,
         REB,
+        ULSAD,
         Detector,
         KthNN,
         PatchCore,
@@ -48,6 +49,7 @@ _HOMES = {
     "PatchCore": "onlygood.methods",
     "REB": "onlygood.methods",
     "SimpleNet": "onlygood.methods",
+    "ULSAD": "onlygood.methods",
     "load": "onlygood.methods",
 }
 
@@ -60,6 +62,7 @@ __all__ = [
     "LDOF",
     "LOF",
     "REB",
+    "ULSAD",
     "Detector",
     "Inspection",
     "KthNN",

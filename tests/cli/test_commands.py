@@ -239,3 +239,22 @@ def test_figures(og, tmp_path: Path) -> None:
     assert len(list((tmp_path / "drawn").glob("figure-*.svg"))) == 5
     unknown = og("figures", "nobody", "-o", "drawn")
     assert unknown.status == 2 and "Known are: btm" in unknown.err
+
+
+def test_maps_of_both_branches_and_the_reason(og, part: Path, tmp_path: Path) -> None:
+    """ULSAD keeps a local and a global map; the reason is that of the worst region."""
+    settings = ("--set", "width=0.25", "--set", "epochs=8", "--set", "threads=1", "--size", "64")
+    assert og("fit", part, "-o", "u.og", "--method", "ulsad", *settings).status == 0
+    images = part / "test" / "dent"
+    done = og("inspect", "u.og", images, "--json", "--maps", "maps", "--overlay", "pictures")
+    expected = onlygood.load("u.og").inspect(images)
+    assert json.loads(done.out) == [one.as_dict() for one in expected]
+    for one in expected:
+        stem = Path(one.name).stem
+        for name, values in {"": one.map, **one.maps}.items():
+            path = Path("maps") / (f"{stem}.{name}.tiff" if name else f"{stem}.tiff")
+            assert np.array_equal(np.asarray(Image.open(path)), values)
+        with Image.open(f"pictures/{stem}.png") as picture:
+            assert picture.height > picture.width * 0.9  # two rows of two pictures
+    table = og("inspect", "u.og", images).out
+    assert all(f"({one.reason})" in table for one in expected if one.reason)

@@ -25,6 +25,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ldknn, euclidean": ("ldknn", {"distance": "euclidean", "density": "bank"}),
     "ldknn, euclidean ratio": ("ldknn", {"distance": "euclidean", "form": "ratio", "alpha": 0.3}),
     "ldknn, released": ("ldknn", {"image_score": "avgpool3_max", "aggregator": "adaptive", "self_in_k": True}),
+    "knn, maximum of the map": ("knn", {"image_score": "map_max"}),
     "knn, maximum of five": ("knn", {"k": 5, "image_score": "max", "map_sigma": 2.0}),
     "knn, coreset": ("knn", {"coreset": 0.2}),
     "kth_nn beyond the bank": ("kth_nn", {"k": 9, "coreset": 0.01}),
@@ -35,13 +36,20 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "lof, released": ("lof", {"mode": "reb"}),
     "lof beyond the bank": ("lof", {"k": 9, "coreset": 0.01}),
     "reb, graph index": ("reb", {"index": "graph"}),
+    "ulsad, local branch": ("ulsad", {"consistency": "none"}),
+    "ulsad, released": ("ulsad", {"variant": "released", "image_score": "map_max"}),
+    "ulsad, int8": ("ulsad", {"precision": "int8"}),
     "reb, int8": ("reb", {"precision": "int8"}),
 }
 
 
 def fitted(case: str, good: list[np.ndarray], **more: Any) -> Any:
     name, parameters = CASES[case]
-    small = {"k": 4} if name in ("kth_nn", "lof", "ldof") else {}
+    small: dict[str, Any] = {"k": 4} if name in ("kth_nn", "lof", "ldof") else {}
+    if name == "simplenet":
+        small = {"epochs": 60, "updates": 1, "patches": 1.0}
+    if name == "ulsad":
+        small = {"width": 0.25, "epochs": 8, "threads": 1}
     return METHODS[name](size=64, **{**small, **parameters, **more}).fit(good)
 
 

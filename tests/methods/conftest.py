@@ -24,6 +24,8 @@ def method(request):
     small = {"k": 3} if "k" in kind.parameter_names() and request.param in ("kth_nn", "lof", "ldof") else {}
     if request.param == "simplenet":
         small = {"epochs": 60, "updates": 1, "patches": 1.0}
+    if request.param == "ulsad":
+        small = {"width": 0.25, "epochs": 8, "threads": 1}
 
     def make(**parameters):
         return kind(size=64, **{**small, **parameters})

@@ -120,3 +120,18 @@ def test_without_a_map_there_is_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"part\.png was inspected without a map"):
         save_overlay(tmp_path / "x.png", photograph(), Inspection("part.png", 1.0, 0.5, Verdict.OK), low=0.3)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_maps_of_single_branches_follow_in_a_second_row() -> None:
+    none = np.zeros((40, 60), np.float32)
+    image = np.full((360, 540, 3), 90, np.uint8)
+    plain = side_by_side(image, Inspection("a", 1.5, 0.01, Verdict.NG, hill()), low=0.3, high=1.0)
+    both = Inspection(
+        "a", 1.5, 0.01, Verdict.NG, hill(), maps={"local": hill(), "global": none}, levels={"global": 0.1}
+    )
+    page = side_by_side(image, both, low=0.3, high=1.0)
+    np.testing.assert_array_equal(page[: len(plain)], plain)
+    assert page.shape[1] == plain.shape[1] and len(page) > len(plain) + 360
+    upper, lower = page[len(plain) - 360 : len(plain)], page[-360:]
+    np.testing.assert_array_equal(lower[:, :540], upper[:, -540:])  # the local map is the whole one here
+    np.testing.assert_array_equal(lower[:, -540:], image)  # nothing to draw

@@ -149,6 +149,10 @@ class Calibration:
         """Map values above mark a region: set so that at most `review` of good images show one."""
         return self._threshold(self.peaks, self._review_level) if len(self.peaks) else np.inf
 
+    def reached_by_good(self, peaks: ArrayLike) -> float:
+        """What another map than the whole one reaches in good images, at the rate of NG, from its peaks `(n,)`."""
+        return self._threshold(np.asarray(peaks, np.float64), self._ng_level)
+
     def p_values(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Conformal p-values in (0, 1] of scores `(q,)`; 1 where nothing was calibrated."""
         order = np.argsort(self.scores, kind="stable")

@@ -22,7 +22,9 @@ def fit(
     method: Annotated[
         str,
         typer.Option(
-            "--method", "-m", help="reb, ldknn, knn, kth_nn, patchcore, simplenet, lof, ldof, gde, btf or btm."
+            "--method",
+            "-m",
+            help="reb, ldknn, knn, kth_nn, patchcore, simplenet, ulsad, lof, ldof, gde, btf or btm.",
         ),
     ] = "reb",
     preset: Annotated[

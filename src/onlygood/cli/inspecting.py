@@ -157,9 +157,10 @@ def _inspect(
 
         from onlygood.files import replacing
 
-        with replacing(_room_for(maps, task, ".tiff")) as partial:
-            Image.fromarray(found.map).save(partial, format="TIFF")
-    return replace(found, map=None)
+        for name, one in {"": found.map, **found.maps}.items():  # those of single branches beside the whole
+            with replacing(_room_for(maps, task, f".{name}.tiff" if name else ".tiff")) as partial:
+                Image.fromarray(one).save(partial, format="TIFF")
+    return replace(found, map=None, maps={})
 
 
 def _drawn_from(calibration: Any, found: Inspection) -> float:
@@ -193,6 +194,7 @@ def _print_table(done: Sequence[Inspection], unread: int, seconds: float) -> Non
         say(f"{'verdict':8}{'score':>10}  {'p-value':>8}  {'regions':>7}  image", "dim")
     for one in done:
         figures = f"{one.score:>10.4g}  {one.p_value:>8.4f}  {len(one.regions):>7}  {one.name}"
+        figures += f"  ({one.reason})" if one.reason else ""
         say(Text.assemble((f"{one.verdict:8}", VERDICT_STYLES[one.verdict]), figures))
     words = [str(one.verdict) for one in done]
     counts = ", ".join(f"{words.count(word)} {word}" for word in VERDICT_STYLES)

@@ -65,7 +65,7 @@ class TrainingCurve:
 
     @property
     def oracle(self) -> EpochFigures:
-        """The epoch that does best on the test images, as SimpleNet's released code chooses and reports it.
+        """The epoch that does best on the test images, as SimpleNet's and ULSAD's released code choose and report it.
 
         Highest image AUROC, among equals the highest pixel AUROC. It cannot be had without the test labels.
         """
@@ -89,7 +89,7 @@ def training_curve(
     anomaly maps if there are masks.
 
     Args:
-        detector: A method whose head takes features alone; it is not changed.
+        detector: A method with a trained head; it is not changed.
         good: Images to fit on.
         test: Test images.
         labels: 0 good, 1 defective, `(n,)`.
@@ -146,13 +146,12 @@ class _Watcher:
         graph = detector.graph_
         if self.features is None:
             shape = (len(self.sources), *graph.spec.grid, graph.spec.dim)
-            found = in_order(lambda source: graph.features(source)[0][None], self.sources, detector.threads)
-            self.features = FeatureCache(shape).fill(found)
-        device = next(head.parameters()).device
+            features = in_order(lambda source: graph.features(source)[0][None], self.sources, detector.threads)
+            self.features = FeatureCache(shape).fill(features)
         head.eval()  # each epoch sets its own mode
         with torch.no_grad():
-            images = (torch.from_numpy(self.features[[i]]).to(device) for i in range(len(self.sources)))
-            patches = np.concatenate([head(one).cpu().numpy() for one in images])
+            found = [detector._head_scores(head, self.features[[i]], one) for i, one in enumerate(self.sources)]
+        patches: NDArray[np.float32] = np.concatenate(found)
         scores = [image_score(one, detector.image_score) for one in patches]
         pixels = None
         if self.masks is not None:

@@ -282,7 +282,7 @@ def _stages(detector: Detector, source: ImageSource, seconds: dict[str, list[flo
     else:
 
         def scores() -> tuple[NDArray[np.float32], float | None]:
-            return detector._patch_scores(features), None
+            return detector._maps_of(features, prepared)[0], None
 
     def judge() -> None:
         patches, score = scores()

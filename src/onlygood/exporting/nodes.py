@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
@@ -42,6 +44,31 @@ class Nodes:
         results = [place if number == 0 else f"{place}_{number}" for number in range(outputs)]
         self.nodes.append(helper.make_node(kind, names, results, name=place, **attributes))
         return results
+
+    def embedded(self, graph: Any, inputs: Mapping[str, str]) -> list[str]:
+        """Append a whole graph under names of its own; returns the names of its outputs.
+
+        Args:
+            graph: Without nodes that hold graphs themselves.
+            inputs: What its inputs are called here.
+        """
+        place = f"{self.prefix}graph{len(self.nodes)}/"
+        names = {"": "", **inputs}
+        for tensor in graph.initializer:
+            copied = onnx.TensorProto()
+            copied.CopyFrom(tensor)
+            copied.name = names[tensor.name] = place + tensor.name
+            self.constants.append(copied)
+        for node in graph.node:
+            names.update({name: place + name for name in node.output if name})
+        for number, node in enumerate(graph.node):
+            copied = onnx.NodeProto()
+            copied.CopyFrom(node)
+            copied.name = f"{place}{number}"
+            copied.input[:] = [names[name] for name in node.input]
+            copied.output[:] = [names[name] for name in node.output]
+            self.nodes.append(copied)
+        return [names[value.name] for value in graph.output]
 
     def named(self, name: str, source: str) -> None:
         """Give a value the name it has as an output of the graph."""

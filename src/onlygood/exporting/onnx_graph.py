@@ -18,7 +18,7 @@ from onlygood.exporting.scores import check_exportable, patch_scores
 from onlygood.features.backbones import find_backbone
 from onlygood.inspection import Verdict
 from onlygood.methods import Detector
-from onlygood.methods.anomaly_map import SMOOTHING, blur_matrix, enlarging_matrix
+from onlygood.methods.anomaly_map import MAP_SCALE, MAP_SIGMA, SMOOTHING, blur_matrix, enlarging_matrix
 from onlygood.methods.bank import BankDetector
 
 #: A file of this format cannot be larger than 2 GB; some is left for what is neither bank nor backbone.
@@ -48,7 +48,7 @@ def compose(detector: Detector, *, any_size: bool = True) -> bytes:
     head, tail = Nodes("in/"), Nodes("out/")
     images = features.graph.input[0].name
     head.named(images, resized(head, "image", size) if any_size else "image")
-    of_map, deciding = patch_scores(tail, detector, features.graph.output[0].name)
+    of_map, deciding = patch_scores(tail, detector, features.graph.output[0].name, images)
     score = _image_score(tail, deciding, detector)
     tail.named("score", score)
     _decide(tail, score, detector.calibration_)
@@ -126,6 +126,9 @@ def _image_score(to: Nodes, scores: str, detector: Detector) -> str:
     elif detector.image_score == "avgpool3_max" and min(h, w) >= 3:
         inside = to.add("Slice", scores, whole(0, 0), whole(h // 3 * 3, w // 3 * 3))
         scores = mean(to, to.add("Reshape", inside, whole(h // 3, 3, w // 3, 3)), (1, 3), 9)
+    elif detector.image_score == "map_max" and min(h, w) >= 3:
+        rows, columns = (enlarging_matrix(side, MAP_SCALE * side, MAP_SIGMA) for side in (h, w))
+        scores = _both_sides(to, scores, rows, columns)
     return to.add("Reshape", to.add("ReduceMax", scores, keepdims=0), whole(1))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import TensorProto
 
 from onlygood.errors import ParameterError
@@ -14,18 +15,20 @@ from onlygood.exporting.search import nearest, rounded
 from onlygood.memory.scores import LEAST
 from onlygood.methods import BTF, BTM, GDE, KNN, LDKNN, LDOF, LOF, Detector, KthNN
 from onlygood.methods.bank import BankDetector, NeighbourDetector
+from onlygood.methods.trained import TrainedDetector
 
 #: What a method's nodes give: patch scores `(q, 1)`; or these for the map, and others that make the image score.
 Scores = str | tuple[str, str]
 
 
-def patch_scores(to: Nodes, detector: Detector, patches: str) -> tuple[str, str]:
+def patch_scores(to: Nodes, detector: Detector, patches: str, images: str) -> tuple[str, str]:
     """Patch scores float32 `(h, w)` of the feature graph's output `(1, h, w, D)`.
 
     Args:
         to: Where the nodes go.
         detector: A fitted detector.
         patches: Name of the features.
+        images: Name of the feature graph's input.
 
     Returns:
         Names of the patch scores that the map is made of, and of those that the image score is made of: the same for
@@ -35,6 +38,10 @@ def patch_scores(to: Nodes, detector: Detector, patches: str) -> tuple[str, str]
         ParameterError: The detector's method cannot be exported.
     """
     h, w = detector.graph_.spec.grid
+    if isinstance(detector, TrainedDetector):
+        head = onnx.load_from_string(detector.head_.onnx).graph
+        of_head = to.add("Reshape", to.embedded(head, {"features": patches, "images": images})[0], whole(h, w))
+        return of_head, of_head
     write = _writer(detector)
     features = to.add("Reshape", patches, whole(h * w, detector.graph_.spec.dim))
     scores = write(to, detector, features)
@@ -50,7 +57,8 @@ def patch_scores(to: Nodes, detector: Detector, patches: str) -> tuple[str, str]
 
 def check_exportable(detector: Detector) -> None:
     """Raise `ParameterError` unless the detector's method can be exported."""
-    _writer(detector)
+    if not isinstance(detector, TrainedDetector):
+        _writer(detector)
 
 
 def _writer(detector: Detector) -> Callable[[Nodes, Any, str], Scores]:
@@ -63,7 +71,7 @@ def _writer(detector: Detector) -> Callable[[Nodes, Any, str], Scores]:
         # a method that scores in a way of its own is another method, whatever it inherits
         if isinstance(detector, kind) and type(detector)._patch_scores is kind._patch_scores and _same(detector, kind):
             return write
-    known = sorted({kind.method for kind in WRITERS} | {"reb", "patchcore"})
+    known = sorted({kind.method for kind in WRITERS} | {"reb", "patchcore", "simplenet", "ulsad"})
     raise ParameterError(f"The method {detector.method} cannot be exported to ONNX. These can: {', '.join(known)}.")
 
 

@@ -12,6 +12,7 @@ from onlygood.methods.reb import REB
 from onlygood.methods.registry import find_method, load, method_names
 from onlygood.methods.simplenet import SimpleNet
 from onlygood.methods.trained import TrainedDetector
+from onlygood.methods.ulsad import ULSAD
 
 __all__ = [
     "BTF",
@@ -22,6 +23,7 @@ __all__ = [
     "LDOF",
     "LOF",
     "REB",
+    "ULSAD",
     "Detector",
     "KthNN",
     "PatchCore",

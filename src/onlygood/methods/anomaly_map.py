@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +18,10 @@ Array = NDArray[np.float32]
 
 #: Standard deviation of our image score's smoothing, in patches.
 SMOOTHING = 1.5
+#: ULSAD's map is so many times as large as the grid, and blurred by so many of its pixels.
+MAP_SCALE, MAP_SIGMA = 8, 4.0
 #: How image scores can be made of patch scores.
-IMAGE_SCORES = ("smoothed_max", "max", "avgpool3_max")
+IMAGE_SCORES = ("smoothed_max", "max", "avgpool3_max", "map_max")
 
 
 def image_score(patch_scores: Array, how: str = "smoothed_max") -> float:
@@ -43,6 +47,9 @@ def image_score(patch_scores: Array, how: str = "smoothed_max") -> float:
     if how == "smoothed_max":
         smoothed = _product(_product(blur_matrix(h, SMOOTHING), patch_scores), blur_matrix(w, SMOOTHING).T)
         return float(smoothed[1:-1, 1:-1].max())
+    if how == "map_max":
+        rows, columns = (enlarging_matrix(side, MAP_SCALE * side, MAP_SIGMA) for side in (h, w))
+        return float(_product(_product(rows, patch_scores), columns.T).max())
     raise ParameterError(f"Unknown image_score {how!r}. Known are: {', '.join(IMAGE_SCORES)}")
 
 
@@ -69,8 +76,19 @@ def at_size(map_: Array, width: int, height: int) -> Array:
     return np.asarray(Image.fromarray(map_).resize((width, height), Image.Resampling.BILINEAR), np.float32)
 
 
-def find_regions(map_: Array, threshold: float, width: int, height: int) -> tuple[Region, ...]:
-    """Connected areas of a map above a threshold, worst first, in pixels of the `width` x `height` original."""
+def find_regions(
+    map_: Array,
+    threshold: float,
+    width: int,
+    height: int,
+    maps: Mapping[str, Array] = MappingProxyType({}),
+    levels: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[Region, ...]:
+    """Connected areas of a map above a threshold, worst first, in pixels of the `width` x `height` original.
+
+    Of the maps of single branches, where there are some, the one whose peak inside a region is the highest multiple of
+    its level (what it reaches in good images) gives the region its branch.
+    """
     above = map_ > threshold
     if not above.any():
         return ()
@@ -85,7 +103,10 @@ def find_regions(map_: Array, threshold: float, width: int, height: int) -> tupl
             int(np.ceil((columns.max() + 1) * sx)),
             int(np.ceil((rows.max() + 1) * sy)),
         )
-        regions.append(Region(box, max(1, round(len(rows) * sx * sy)), float(map_[rows, columns].max())))
+        beyond = {name: float(maps[name][rows, columns].max()) / level for name, level in levels.items()}
+        branch = max(beyond, key=lambda name: beyond[name], default="")
+        peak = float(map_[rows, columns].max())
+        regions.append(Region(box, max(1, round(len(rows) * sx * sy)), peak, branch))
     return tuple(sorted(regions, key=lambda region: -region.peak))
 
 

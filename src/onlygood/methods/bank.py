@@ -19,7 +19,7 @@ from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index,
 from onlygood.memory.bank import Vectors, halved
 from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
 from onlygood.methods.anomaly_map import image_score
-from onlygood.methods.base import Detector, Features, Training
+from onlygood.methods.base import Detector, Features, Scored, Training
 from onlygood.methods.leaving_out import LeftOut, leave_out
 from onlygood.modelfile import Parts
 from onlygood.progress import Report, Reporting, track
@@ -230,11 +230,10 @@ class BankDetector(Detector):
     def _patch_scores(self, features: Features) -> Array:
         return self._scores_from(*self._neighbours_of(features), features.shape[:2])
 
-    def _scores_of(self, source: ImageSource) -> tuple[Array, float, tuple[int, int]]:
+    def _scores_of(self, source: ImageSource) -> Scored:
         features, size = self._features_at(source)
         rounded = halved(features)
-        patches, score = self._decided(rounded, *self._neighbours_of(rounded))
-        return patches, score, size
+        return Scored(*self._decided(rounded, *self._neighbours_of(rounded)), size)
 
     def _decided(self, rounded: Vectors, squared: Array, rows: NDArray[np.int64]) -> tuple[Array, float]:
         """Patch scores `(h, w)` and image score from features `(h, w, D)`, rounded, and their neighbours."""

@@ -7,10 +7,11 @@ import datetime
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,22 @@ class Training:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
+class Scored(NamedTuple):
+    """What a method says of an image.
+
+    Attributes:
+        patches: Patch scores float32 `(h, w)`.
+        score: Image score.
+        size: Original `(width, height)`.
+        branches: Where the patch scores are made of several, each of these by name, `(h, w)`.
+    """
+
+    patches: NDArray[np.float32]
+    score: float
+    size: tuple[int, int]
+    branches: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
+
+
 @dataclass(kw_only=True, eq=False)
 class Detector(ABC):
     """Base of all detectors. The constructor only stores parameters; attributes of a fit end in `_`.
@@ -68,7 +85,7 @@ class Detector(ABC):
         layers: Feature maps used; None for the backbone's default.
         aggregator: `concat` (the papers' text) or `adaptive` (REB's released code).
         weights: A weight file; None to look for the published weights.
-        image_score: `smoothed_max` (ours), `max` (paper) or `avgpool3_max` (REB's released code).
+        image_score: `smoothed_max` (ours), `max` (papers), `avgpool3_max` (REB's released code) or `map_max` (ULSAD's).
         map_sigma: Gaussian blur of the anomaly map, in pixels of the input size.
         false_reject: Rate of good images that may be called NG.
         review: Rate of good images that may be called NG or REVIEW.
@@ -107,6 +124,8 @@ class Detector(ABC):
     graph_: FeatureGraph = field(init=False, repr=False)
     calibration_: Calibration = field(init=False, repr=False)
     training_: Training = field(init=False, repr=False)
+    #: Of a method whose map is made of several: what each reaches in good images.
+    branch_levels_: dict[str, float] = field(init=False, repr=False, default_factory=dict)
 
     @classmethod
     def parameter_names(cls) -> list[str]:
@@ -278,8 +297,8 @@ class Detector(ABC):
         raise ParameterError(f"{self.method} keeps no memory bank; fit it anew with all good images.")
 
     def _inspect_one(self, source: ImageSource, with_map: bool, original_size: bool) -> Inspection:
-        patches, score, size = self._scores_of(source)
-        return self._judge(source.name, patches, size, with_map, original_size, score)
+        patches, score, size, branches = self._scores_of(source)
+        return self._judge(source.name, patches, size, with_map, original_size, score, branches)
 
     def _judge(
         self,
@@ -289,8 +308,9 @@ class Detector(ABC):
         with_map: bool = True,
         original_size: bool = False,
         score: float | None = None,
+        branches: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
     ) -> Inspection:
-        """Score, map, regions and verdict from the patch scores `(h, w)` of an image of `size` (width, height).
+        """Score, map, regions and verdict from the patch scores of an image; arguments as `Scored`.
 
         The image score is made of the patch scores unless it is given.
         """
@@ -298,12 +318,15 @@ class Detector(ABC):
         if score is None:
             score = image_score(patches, self.image_score)
         map_: NDArray[np.float32] | None = None
+        maps: dict[str, NDArray[np.float32]] = {}
         regions: tuple[Region, ...] = ()
         if with_map:
             map_ = self._map(patches)
-            regions = find_regions(map_, self.calibration_.pixel_threshold, width, height)
+            maps = {name: self._map(one) for name, one in branches.items()}
+            regions = find_regions(map_, self.calibration_.pixel_threshold, width, height, maps, self.branch_levels_)
             if original_size:
                 map_ = at_size(map_, width, height)
+                maps = {name: at_size(one, width, height) for name, one in maps.items()}
         return Inspection(
             name=name,
             score=score,
@@ -312,13 +335,21 @@ class Detector(ABC):
             map=map_,
             regions=regions,
             size=size,
+            maps=maps,
+            levels=dict(self.branch_levels_) if maps else {},
         )
 
-    def _scores_of(self, source: ImageSource) -> tuple[NDArray[np.float32], float, tuple[int, int]]:
-        """Patch scores `(h, w)` and image score of an image, and its original `(width, height)`."""
+    def _scores_of(self, source: ImageSource) -> Scored:
+        """Patch scores and image score of an image."""
         features, size = self._features_at(source)
         patches = self._patch_scores(features)
-        return patches, image_score(patches, self.image_score), size
+        return Scored(patches, image_score(patches, self.image_score), size)
+
+    def _maps_of(
+        self, features: Features, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Patch scores `(h, w)`, and those of single branches, of patch features `(h, w, D)` and the prepared image."""
+        return self._patch_scores(features), {}
 
     def _features_at(self, source: ImageSource) -> tuple[Features, tuple[int, int]]:
         """Patch features `(h, w, D)` of an image, and its original `(width, height)`."""

@@ -16,10 +16,11 @@ from onlygood.methods.outlier import LDOF, LOF
 from onlygood.methods.patchcore import PatchCore
 from onlygood.methods.reb import REB
 from onlygood.methods.simplenet import SimpleNet
+from onlygood.methods.ulsad import ULSAD
 from onlygood.modelfile import read_parts
 
 METHODS: dict[str, type[Detector]] = {
-    kind.method: kind for kind in (REB, LDKNN, KNN, KthNN, PatchCore, SimpleNet, LOF, LDOF, GDE, BTF, BTM)
+    kind.method: kind for kind in (REB, LDKNN, KNN, KthNN, PatchCore, SimpleNet, ULSAD, LOF, LDOF, GDE, BTF, BTM)
 }
 
 

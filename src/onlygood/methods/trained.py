@@ -85,6 +85,13 @@ class TrainedDetector(Detector):
         if self._watcher is not None:
             self._watcher(epoch, epochs, head, self)
 
+    def _head_scores(self, head: nn.Module, features: NDArray[np.float32], source: ImageSource) -> NDArray[np.float32]:
+        """Patch scores `(1, h, w)` of a head in the middle of its training, from features `(1, h, w, D)`."""
+        import torch
+
+        found: NDArray[np.float32] = head(torch.from_numpy(features).to(next(head.parameters()).device)).cpu().numpy()
+        return found
+
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         require("torch", "fit", f"Training {type(self).__name__}")
         self.graph_ = self._ready(self._feature_graph(), sources, report)
@@ -101,15 +108,20 @@ class TrainedDetector(Detector):
     def _calibrate(self, sources: Sequence[ImageSource], report: Report) -> Calibration:
         """From images that were not learned, inspected just as new ones are."""
         scores, peaks = [], []
+        branch_peaks: dict[str, list[float]] = {}
         found = in_order(self._scores_of, sources, self.threads)
-        for patches, score, _ in track(found, "calibration", len(sources), report):
+        for patches, score, _, branches in track(found, "calibration", len(sources), report):
             scores.append(score)
             peaks.append(float(self._map(patches).max()))
+            for name, one in branches.items():
+                branch_peaks.setdefault(name, []).append(float(self._map(one).max()))
         # int8 ranges are taken from training images, the held-out ones among them
         proven = self.precision == "float32"
-        return Calibration.from_scores(
+        calibration = Calibration.from_scores(
             scores, None, peaks, false_reject=self.false_reject, review=self.review, proven=proven
         )
+        self.branch_levels_ = {name: calibration.reached_by_good(values) for name, values in branch_peaks.items()}
+        return calibration
 
     def _patch_scores(self, features: Features) -> NDArray[np.float32]:
         return self.head_(features[None])[self.outputs[0]][0]

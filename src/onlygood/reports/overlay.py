@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from onlygood.errors import ParameterError
 from onlygood.files import replacing
-from onlygood.inspection import Inspection
+from onlygood.inspection import REASONS, Inspection
 from onlygood.reports.colours import RAMP, VERDICT_COLOURS, VERDICT_INK
 
 # Where the colour starts it must be seen at once, so it starts at this part of the full opacity.
@@ -116,6 +116,9 @@ def side_by_side(
 ) -> NDArray[np.uint8]:
     """Image and overlay beside each other under a bar with the verdict, score and p-value.
 
+    Maps of single branches, where the method has them, follow in a second row. Their colours start where the branch
+    goes beyond what it reaches in good images, and end at twice that or at the map's peak.
+
     Small images are enlarged and large ones reduced, so that each of the two is 360 to 1024 pixels on
     its longer side and the letters can be read.
 
@@ -142,10 +145,25 @@ def side_by_side(
     gap = max(4, image.shape[1] // 100)
     width = max(2 * image.shape[1] + gap, 480)
     bar_height = min(72, max(40, width // 18))
-    page = Image.new("RGB", (width, image.shape[0] + bar_height), (24, 26, 30))
+    line = bar_height // 2
+    panels = [("", image), ("", drawn)]
+    for name, one in inspection.maps.items():
+        title = f"{name}: {REASONS[name]}" if name in REASONS else name
+        level = inspection.levels.get(name, low)
+        top = max(float(one.max()), level + abs(level))
+        panels.append((title, overlay(image, one, low=level, high=top, opacity=opacity)))
+    rows = -(-len(panels) // 2)
+    page = Image.new("RGB", (width, bar_height + rows * image.shape[0] + (rows - 1) * line), (24, 26, 30))
     left = (width - 2 * image.shape[1] - gap) // 2
-    page.paste(Image.fromarray(image), (left, bar_height))
-    page.paste(Image.fromarray(drawn), (left + image.shape[1] + gap, bar_height))
+    for number, (title, panel) in enumerate(panels):
+        row, column = divmod(number, 2)
+        place = (left + column * (image.shape[1] + gap), bar_height + row * (image.shape[0] + line))
+        page.paste(Image.fromarray(panel), place)
+        if title:
+            font = ImageFont.load_default(size=line * 0.6)
+            ImageDraw.Draw(page).text(
+                (place[0], place[1] - line / 2), title, font=font, fill=(255, 255, 255), anchor="lm"
+            )
     _caption(page, bar_height, inspection)
     return np.asarray(page)
 
