@@ -13,14 +13,13 @@ import onlygood
 from onlygood.errors import DataWarning, ParameterError
 from onlygood.exporting.onnx_graph import compose
 from onlygood.exporting.parity import ORDER
-from onlygood.exporting.scores import check_exportable
 from onlygood.images import resize
 from onlygood.memory import ExactIndex
 from onlygood.methods.registry import METHODS
 
 #: Methods and the forms their scores can take.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in METHODS if name != "simplenet"},
+    **{name: (name, {}) for name in METHODS},
     "ldknn, ratio": ("ldknn", {"form": "ratio"}),
     "ldknn, euclidean": ("ldknn", {"distance": "euclidean", "density": "bank"}),
     "ldknn, euclidean ratio": ("ldknn", {"distance": "euclidean", "form": "ratio", "alpha": 0.3}),
@@ -182,8 +181,3 @@ def test_detectors_of_scans_are_refused(good) -> None:
         detector = onlygood.BTM(size=64, neighbours=12, normal_neighbours=8, **parameters).fit(scans)
         with pytest.raises(ParameterError, match="points of scans"):
             compose(detector)
-
-
-def test_a_trained_head_is_refused_with_what_can_be_exported() -> None:
-    with pytest.raises(ParameterError, match=r"simplenet cannot be exported.*knn.*reb"):
-        check_exportable(METHODS["simplenet"]())
