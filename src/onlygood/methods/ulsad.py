@@ -230,6 +230,7 @@ class ULSAD(TrainedDetector):
 
         from onlygood.features.export import to_onnx
 
+        head = head.cpu()
         inputs = {"features": torch.zeros(1, *self.graph_.spec.grid, self.graph_.spec.dim)}
         if self.consistency == "none":
             return to_onnx(head, inputs, self.outputs[:1])
