@@ -43,6 +43,10 @@ class DataWarning(UserWarning):
     """The data can be used, yet something about it weakens what can be promised."""
 
 
+class ParameterWarning(UserWarning):
+    """A parameter may have the value it has, yet with it the detector is of little use."""
+
+
 def require(package: str, extra: str, purpose: str) -> None:
     """Raise `MissingDependencyError` unless `package` can be imported.
 

@@ -136,13 +136,53 @@ def test_btf_needs_maps_larger_than_its_mean() -> None:
         build_aggregator("btf", [3], 1)([torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 2, 2)])
 
 
-def test_pooled_is_the_mean_of_the_last_map() -> None:
+def test_pooled_is_the_mean_of_each_map() -> None:
     maps = [torch.randn(2, 3, 8, 8), torch.randn(2, 5, 4, 4)]
-    torch.testing.assert_close(build_aggregator("pooled", [3, 5], 1)(maps)[:, :, 0, 0], maps[1].mean((2, 3)))
+    expected = torch.cat([m.mean((2, 3)) for m in maps], 1)
+    torch.testing.assert_close(build_aggregator("pooled", [3, 5], 1)(maps)[:, :, 0, 0], expected)
+
+
+@pytest.mark.parametrize("patch", [1, 5])
+def test_other_neighbourhoods(patch: int) -> None:
+    torch.manual_seed(0)
+    fine, coarse = torch.randn(1, 6, 12, 12), torch.randn(1, 10, 6, 6)
+    means = []
+    for m in (fine, coarse):
+        windows = F.unfold(m, patch, padding=patch // 2).reshape(1, m.shape[1], patch**2, *m.shape[2:]).mean(2)
+        means.append(F.interpolate(windows, (12, 12), mode="bilinear", align_corners=False))
+    found = build_aggregator("concat", [6, 10], 1, patch)([fine, coarse])
+    torch.testing.assert_close(found, torch.cat(means, 1), atol=1e-5, rtol=1e-4)
+    if patch == 5:
+        flat = F.unfold(fine, 5, padding=2).reshape(1, 150, 144).permute(0, 2, 1)
+        expected = F.adaptive_avg_pool1d(F.adaptive_avg_pool1d(flat, 7), 7)[0].T.reshape(1, 7, 12, 12)
+        found = build_aggregator("adaptive", [6], 7, 5)([fine])
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_neighbourhood_has_a_middle() -> None:
+    with pytest.raises(ParameterError, match="odd"):
+        build_aggregator("concat", [3], 1, 4)
+
+
+def test_stacked_repeats_the_cells_of_coarser_maps() -> None:
+    fine, coarse = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 4, 4)
+    found = build_aggregator("stacked", [3, 5], 1)([fine, coarse]).numpy()
+    assert np.array_equal(found[:, :3], fine.numpy())
+    assert np.array_equal(found[:, 3:], np.kron(coarse.numpy(), np.ones((1, 1, 2, 2))))
+
+
+def test_pyramid_keeps_the_last_map_for_the_embedding() -> None:
+    fine, coarse, last = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 4, 4), torch.randn(2, 7, 2, 2)
+    patches, embedding = build_aggregator("pyramid", [3, 5, 7], 1)([fine, coarse, last])
+    big = F.interpolate(coarse, (8, 8), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(patches, torch.cat([fine, big], 1))
+    torch.testing.assert_close(embedding, last.mean((2, 3)))
 
 
 def test_unknown_aggregator() -> None:
-    with pytest.raises(ParameterError, match="concat, adaptive, adaptive_wide, grouped, btf, btm, pooled"):
+    with pytest.raises(
+        ParameterError, match="concat, adaptive, adaptive_wide, grouped, stacked, pyramid, btf"
+    ):
         build_aggregator("max", [3], 4)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from onlygood.errors import ImageError, ModelFileError, ParameterError
 from onlygood.features import FeatureGraph, GraphSpec, find_backbone
+from onlygood.features.backbones import backbone_names
 from onlygood.features.weights import load_network, resolve
 from onlygood.images import as_sources, resize
 
@@ -81,6 +82,34 @@ def test_other_backbones_and_aggregators_equal_torch(backbone: str, aggregator: 
     assert graph.spec.grid == ((1, 1) if aggregator == "pooled" else (8, 8))
     assert graph.spec.backbone.startswith(f"random/{backbone}")
     assert graph.spec.weights_sha256 == graph.spec.weights_license == ""
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_patches_and_embedding_from_one_graph_equal_torch(engine: str) -> None:
+    pytest.importorskip(engine)
+    made = build_feature_graph("resnet18", size=64, aggregator="pyramid", weights="random")
+    assert (made.spec.layers, made.spec.grid, made.spec.dim) == (("layer1", "layer2", "layer3"), (16, 16), 448)
+    assert made.spec.embedding == 512 and GraphSpec.from_dict(made.spec.as_dict()) == made.spec
+    images = photos(3, 64)
+    patches, embeddings = FeatureGraph(made.onnx, made.spec, 1, engine).with_embeddings(images)
+    spec = find_backbone("resnet18")
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
+    with torch.no_grad():
+        x = (torch.from_numpy(images).permute(0, 3, 1, 2) - mean) / std
+        *fine, last = load_network(spec, resolve(spec, "random")).feature_maps(x, [*spec.pyramid, "layer4"])
+        big = [torch.nn.functional.interpolate(m, (16, 16), mode="bilinear") for m in fine]
+    assert_same_features(patches, torch.cat(big, 1).permute(0, 2, 3, 1).numpy())
+    assert_same_features(embeddings, last.mean((2, 3)).numpy())
+
+
+@pytest.mark.parametrize("name", backbone_names())
+def test_every_pyramid_begins_at_stride_four_and_ends_with_the_default_layers(name: str) -> None:
+    spec = find_backbone(name)
+    network = load_network(spec, resolve(spec, "random"))
+    with torch.no_grad():
+        maps = network.feature_maps(torch.zeros(1, 3, 64, 64), spec.pyramid)
+    assert [m.shape[-1] for m in maps] == [16, 8, 4]
+    assert spec.pyramid[1:] == spec.layers
 
 
 def test_nothing_behind_the_last_layer_used_is_in_the_graph() -> None:

@@ -11,7 +11,8 @@ import pytest
 import onlygood
 from onlygood.errors import DataError, ParameterError
 from onlygood.methods.feature_cache import FeatureCache
-from onlygood.methods.holding_out import find_groups, hold_out
+from onlygood.methods.holding_out import hold_out
+from onlygood.methods.leaving_out import groups_of
 from onlygood.modelfile import read_parts
 from onlygood.progress import silent
 
@@ -70,10 +71,10 @@ def test_near_duplicates_are_found_in_the_features(rng):
     twins = originals[:3] + rng.normal(size=(3, 6, 6, 8)).astype(np.float32) * 0.01
     features = FeatureCache((15, 6, 6, 8)).fill([np.concatenate([originals, twins])])
     hashes = [str(i) for i in range(15)]
-    found = find_groups(features, hashes, True, silent)
+    found = groups_of(features, hashes, True, "alone", silent)
     assert (found[:3] == found[12:]).all() and len(set(found)) == 12
-    assert len(set(find_groups(features, hashes, False, silent))) == 15
-    assert len(set(find_groups(features, [*hashes[:14], "0"], False, silent))) == 14
+    assert len(set(groups_of(features, hashes, False, "alone", silent))) == 15
+    assert len(set(groups_of(features, [*hashes[:14], "0"], False, "alone", silent))) == 14
 
 
 def test_calibration_scores_are_those_of_the_held_out_images(trained, good):

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from onlygood import __version__
 from onlygood.cli import bench, demo, evaluating, exporting, figures, fitting, info, inspecting, synthesizing, weights
 from onlygood.cli.output import error, warn
-from onlygood.errors import DataWarning, OnlyGoodError
+from onlygood.errors import DataWarning, OnlyGoodError, ParameterWarning
 
 #: Exit status of every error, Python's own included: 1 is kept for "an NG was found".
 FAILED = 2
@@ -27,7 +27,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         with warnings.catch_warnings():
-            warnings.simplefilter("always", DataWarning)
+            for kind in (DataWarning, ParameterWarning):
+                warnings.simplefilter("always", kind)
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
@@ -111,7 +112,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    if issubclass(category, DataWarning):
+    if issubclass(category, (DataWarning, ParameterWarning)):
         warn(str(message))
     else:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))

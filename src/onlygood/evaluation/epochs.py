@@ -140,7 +140,6 @@ class _Watcher:
     def _figures(self, epoch: int, head: Any, detector: Any) -> EpochFigures:
         import torch
 
-        from onlygood.methods.anomaly_map import image_score
         from onlygood.methods.feature_cache import FeatureCache
 
         graph = detector.graph_
@@ -152,7 +151,7 @@ class _Watcher:
         with torch.no_grad():
             found = [detector._head_scores(head, self.features[[i]], one) for i, one in enumerate(self.sources)]
         patches: NDArray[np.float32] = np.concatenate(found)
-        scores = [image_score(one, detector.image_score) for one in patches]
+        scores = [detector._image_score(one) for one in patches]
         pixels = None
         if self.masks is not None:
             pixels = self._pixel_auroc([detector._map(one) for one in patches])

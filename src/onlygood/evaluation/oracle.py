@@ -61,7 +61,6 @@ def variable_k(
     from onlygood.memory.bank import halved
     from onlygood.memory.density import mean_distance, neighbours_in_other_groups, neighbours_without_self
     from onlygood.memory.scores import ldknn_score
-    from onlygood.methods.anomaly_map import image_score
 
     if detector.coreset < 1:
         raise ParameterError("variable_k needs the full bank: a coreset does not hold the neighbours of the density.")
@@ -84,6 +83,6 @@ def variable_k(
             density = densities[k][nearest] if k else np.zeros(len(nearest), np.float32)
             form = detector.form if k else "subtract"
             patches = ldknn_score(squared[:, 0], density, alpha, distance=detector.distance, form=form)
-            scores[k].append(image_score(patches.reshape(h, w), detector.image_score))
+            scores[k].append(detector._image_score(patches.reshape(h, w)))
     by_k = {k: auroc(labels, values) for k, values in scores.items()}
     return VariableK(by_k, max(by_k, key=lambda k: by_k[k]))

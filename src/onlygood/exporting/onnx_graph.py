@@ -18,7 +18,7 @@ from onlygood.exporting.scores import check_exportable, patch_scores
 from onlygood.features.backbones import find_backbone
 from onlygood.inspection import Verdict
 from onlygood.methods import Detector
-from onlygood.methods.anomaly_map import MAP_SCALE, MAP_SIGMA, SMOOTHING, blur_matrix, enlarging_matrix
+from onlygood.methods.anomaly_map import SMOOTHING, blur_matrix, enlarging_matrix
 from onlygood.methods.bank import BankDetector
 
 #: A file of this format cannot be larger than 2 GB; some is left for what is neither bank nor backbone.
@@ -59,7 +59,7 @@ def compose(detector: Detector, *, any_size: bool = True) -> bytes:
         _value("verdict", TensorProto.INT64, [1], "0 OK, 1 REVIEW, 2 NG"),
     ]
     if detector.has_map:
-        _map(tail, of_map, detector)
+        tail.named("map", _map_of(tail, of_map, detector))
         outputs.append(_value("map", TensorProto.FLOAT, [size, size], "anomaly map at the input size"))
     graph = helper.make_graph(
         [*head.nodes, *features.graph.node, *tail.nodes],
@@ -126,17 +126,18 @@ def _image_score(to: Nodes, scores: str, detector: Detector) -> str:
     elif detector.image_score == "avgpool3_max" and min(h, w) >= 3:
         inside = to.add("Slice", scores, whole(0, 0), whole(h // 3 * 3, w // 3 * 3))
         scores = mean(to, to.add("Reshape", inside, whole(h // 3, 3, w // 3, 3)), (1, 3), 9)
-    elif detector.image_score == "map_max" and min(h, w) >= 3:
-        rows, columns = (enlarging_matrix(side, MAP_SCALE * side, MAP_SIGMA) for side in (h, w))
-        scores = _both_sides(to, scores, rows, columns)
+    elif detector.image_score == "map_max":
+        scores = _map_of(to, scores, detector)
+    elif detector.image_score == "sum":
+        return to.add("Reshape", to.add("ReduceSum", scores, keepdims=0), whole(1))
     return to.add("Reshape", to.add("ReduceMax", scores, keepdims=0), whole(1))
 
 
-def _map(to: Nodes, scores: str, detector: Detector) -> None:
+def _map_of(to: Nodes, scores: str, detector: Detector) -> str:
     """`onlygood.methods.anomaly_map.anomaly_map`."""
     h, w = detector.graph_.spec.grid
     rows, columns = (enlarging_matrix(side, detector.size, detector.map_sigma, detector._taps) for side in (h, w))
-    to.named("map", _both_sides(to, scores, rows, columns))
+    return _both_sides(to, scores, rows, columns)
 
 
 def _both_sides(to: Nodes, values: str, left: Any, right: Any) -> str:

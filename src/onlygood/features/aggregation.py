@@ -21,15 +21,19 @@ GROUPED_DIM = 384
 
 
 class Concat(nn.Module):
-    """3x3 mean of each map, coarser maps resized bilinearly to the first one's grid, concatenated.
+    """Mean of each map over p x p cells, coarser maps resized bilinearly to the first one's grid, concatenated.
 
-    PatchCore's and REB's text (REB, section 3.2); zero padding counts in the mean.
+    PatchCore's and REB's text (REB, section 3.2), with p = 3; zero padding counts in the mean.
     """
+
+    def __init__(self, patch: int = 3) -> None:
+        super().__init__()
+        self.patch = patch
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """`(n, sum of channels, h, w)`."""
         grid = maps[0].shape[-2:]
-        pooled = [F.avg_pool2d(m, 3, 1, 1) for m in maps]
+        pooled = [F.avg_pool2d(m, self.patch, 1, self.patch // 2) for m in maps]
         return torch.cat([m if m.shape[-2:] == grid else _resize(m, grid) for m in pooled], dim=1)
 
 
@@ -53,25 +57,48 @@ class Stretched(nn.Module):
         return torch.cat([_stretch(F.avg_pool2d(m, 3, 1, self.padding), grid) for m in maps], dim=1)
 
 
-class Adaptive(nn.Module):
-    """The released code's aggregation: 3x3 neighbourhoods, pooled adaptively to `dim` numbers, twice.
+class Stacked(nn.Module):
+    """The maps as they are, the cells of coarser ones repeated to the first one's grid, concatenated (PaDiM)."""
 
-    Per layer the (channel, row, column) neighbourhood of length 9c is pooled to `dim`; the layers' vectors
-    are joined and pooled to `dim` again. The product of both poolings is one 3x3 convolution per layer,
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """`(n, sum of channels, h, w)`."""
+        grid = maps[0].shape[-2:]
+        size = (int(grid[0]), int(grid[1]))
+        return torch.cat([m if m.shape[-2:] == grid else F.interpolate(m, size, mode="nearest") for m in maps], dim=1)
+
+
+class Pyramid(nn.Module):
+    """The maps as they are, coarser ones resized bilinearly to the first one's grid, concatenated (SPADE).
+
+    The last map is not among them: its global average is the image embedding, the second output.
+    """
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """`(n, sum of channels but the last map's, h, w)` and `(n, channels of the last map)`."""
+        grid = maps[0].shape[-2:]
+        joined = torch.cat([m if m.shape[-2:] == grid else _resize(m, grid) for m in maps[:-1]], dim=1)
+        return joined, maps[-1].mean(dim=(2, 3))
+
+
+class Adaptive(nn.Module):
+    """The released code's aggregation: p x p neighbourhoods, pooled adaptively to `dim` numbers, twice.
+
+    Per layer the (channel, row, column) neighbourhood of length p^2 c is pooled to `dim`; the layers' vectors
+    are joined and pooled to `dim` again. The product of both poolings is one p x p convolution per layer,
     which commutes with the bilinear resize of the coarser maps.
     """
 
-    def __init__(self, channels: Sequence[int], dim: int) -> None:
+    def __init__(self, channels: Sequence[int], dim: int, patch: int = 3) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim, self.patch = dim, patch
         joined = adaptive_pool_matrix(len(channels) * dim, dim)
         self.rows: list[tuple[int, int]] = []
         for number, width in enumerate(channels):
-            last = joined[:, number * dim : (number + 1) * dim] @ adaptive_pool_matrix(9 * width, dim)
+            last = joined[:, number * dim : (number + 1) * dim] @ adaptive_pool_matrix(patch**2 * width, dim)
             used = np.flatnonzero(last.any(axis=1))
             start, stop = int(used[0]), int(used[-1]) + 1
             self.rows.append((start, stop))
-            kernel = torch.from_numpy(last[start:stop].reshape(stop - start, width, 3, 3).copy())
+            kernel = torch.from_numpy(last[start:stop].reshape(stop - start, width, patch, patch).copy())
             self.register_buffer(f"kernel{number}", kernel)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
@@ -79,7 +106,7 @@ class Adaptive(nn.Module):
         grid = maps[0].shape[-2:]
         total = None
         for number, (m, (start, stop)) in enumerate(zip(maps, self.rows, strict=True)):
-            part = F.conv2d(m, self.get_buffer(f"kernel{number}"), padding=1)
+            part = F.conv2d(m, self.get_buffer(f"kernel{number}"), padding=self.patch // 2)
             if part.shape[-2:] != grid:
                 part = _resize(part, grid)
             part = F.pad(part, (0, 0, 0, 0, start, self.dim - stop))
@@ -110,35 +137,46 @@ class Grouped(nn.Module):
 
 
 class Pooled(nn.Module):
-    """Global average of the last map: one vector for the whole image (Gaussian density estimation)."""
+    """Global average of each map, concatenated: one vector for the whole image (GDE, DN2)."""
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """`(n, c, 1, 1)`."""
-        return maps[-1].mean(dim=(2, 3), keepdim=True)
+        """`(n, sum of channels, 1, 1)`."""
+        return torch.cat([m.mean(dim=(2, 3), keepdim=True) for m in maps], dim=1)
 
 
-def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int) -> nn.Module:
+def build_aggregator(name: str, channels: Sequence[int], adaptive_dim: int, patch: int = 3) -> nn.Module:
     """One of the aggregators by name.
 
-    `concat` (the papers' text), `adaptive`, `adaptive_wide` (REB's and SimpleNet's code), `grouped` (ULSAD), `btf`,
-    `btm` or `pooled` (whole image).
+    Args:
+        name: `concat` (the papers' text), `adaptive` (PatchCore's and REB's released code), `adaptive_wide`
+            (SimpleNet's), `grouped` (ULSAD), `stacked` (PaDiM), `pyramid` (SPADE), `btf`, `btm` or `pooled` (whole
+            image).
+        channels: Of each map.
+        adaptive_dim: Vector length of `adaptive`.
+        patch: Side p of the neighbourhood of `concat` and the adaptive ones, in cells.
 
     Raises:
-        ParameterError: Another name.
+        ParameterError: Another name, or an even p.
     """
+    if patch < 1 or patch % 2 == 0:
+        raise ParameterError(f"A neighbourhood of {patch} x {patch} patches has no middle: the side is odd.")
     if name == "concat":
-        return Concat()
+        return Concat(patch)
     if name == "adaptive":
-        return Adaptive(channels, adaptive_dim)
+        return Adaptive(channels, adaptive_dim, patch)
     if name == "adaptive_wide":  # as long as the maps have channels: 1536 of WideResNet-50
-        return Adaptive(channels, sum(channels))
+        return Adaptive(channels, sum(channels), patch)
     if name == "grouped":
         return Grouped(channels)
     if name in ("btf", "btm"):
         return Stretched(padded=name == "btm")
+    if name == "stacked":
+        return Stacked()
+    if name == "pyramid":
+        return Pyramid()
     if name == "pooled":
         return Pooled()
-    known = "concat, adaptive, adaptive_wide, grouped, btf, btm, pooled"
+    known = "concat, adaptive, adaptive_wide, grouped, stacked, pyramid, btf, btm, pooled"
     raise ParameterError(f"Unknown aggregator {name!r}. Known are: {known}")
 
 

@@ -23,8 +23,9 @@ class BackboneSpec:
         id: `source/architecture/tag`, recorded in every model file.
         architecture: Key of `onlygood.features.architectures.build`.
         license: SPDX licence of the weights.
-        layers: Steps whose feature maps are used by default, finest first.
+        layers: Steps whose feature maps are used by default, finest first (strides 8 and 16).
         adaptive_dim: Vector length of the `adaptive` aggregator (the released code of REB).
+        pyramid: The default maps with one more at stride 4, for the methods that look at three.
         sha256: Hash of the weight file, or its first eight digits; empty if the publisher names none.
         package, file: The package that ships the weights and the file inside site-packages.
         url: Where the weights are published.
@@ -37,6 +38,7 @@ class BackboneSpec:
     license: str
     layers: tuple[str, ...]
     adaptive_dim: int
+    pyramid: tuple[str, ...] = ()
     sha256: str = ""
     package: str = ""
     file: str = ""
@@ -49,6 +51,16 @@ class BackboneSpec:
         """Name under which the weights lie in the cache."""
         ending = (self.url or self.file).rsplit("/", 1)[-1]
         return f"{self.name}.safetensors" if ending == "model.safetensors" else ending
+
+    def from_stride(self, stride: int) -> tuple[str, ...]:
+        """The maps of `pyramid` from stride 4 or 8 on.
+
+        Raises:
+            ParameterError: Another stride.
+        """
+        if stride not in (4, 8):
+            raise ParameterError(f"stride={stride!r}: 4 or 8, or name the feature maps with layers.")
+        return self.pyramid if stride == 4 else self.pyramid[1:]
 
 
 @cache

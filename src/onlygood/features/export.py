@@ -23,7 +23,7 @@ OPSET = 17
 
 
 class _Patches(nn.Module):
-    """uint8 images `(n, s, s, 3)` -> patch features `(n, h, w, dim)`."""
+    """uint8 images `(n, s, s, 3)` -> patch features `(n, h, w, dim)`, and the embedding `(n, E)` if there is one."""
 
     def __init__(self, spec: BackboneSpec, network: Backbone, layers: Sequence[str], aggregator: nn.Module) -> None:
         super().__init__()
@@ -33,9 +33,12 @@ class _Patches(nn.Module):
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("scale", 1 / torch.tensor(spec.std).view(1, 3, 1, 1))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         x = (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
-        return self.aggregator(self.network.feature_maps(x, self.layers)).permute(0, 2, 3, 1)
+        found = self.aggregator(self.network.feature_maps(x, self.layers))
+        if isinstance(found, tuple):
+            return found[0].permute(0, 2, 3, 1), found[1]
+        return found.permute(0, 2, 3, 1)
 
 
 def build_feature_graph(
@@ -44,6 +47,7 @@ def build_feature_graph(
     size: int = 256,
     layers: Sequence[str] | None = None,
     aggregator: str = "concat",
+    patch: int = 3,
     weights: str | Path | None = None,
     threads: int | None = None,
 ) -> FeatureGraph:
@@ -53,7 +57,8 @@ def build_feature_graph(
         backbone: Short name or id of the registry.
         size: Input side in pixels; a multiple of 32 from 64 to 2048.
         layers: Steps whose maps are used; None for the backbone's own default.
-        aggregator: `concat`, `adaptive`, `adaptive_wide`, `grouped` or `pooled`.
+        aggregator: Name, as `features.aggregation.build_aggregator` takes it.
+        patch: Side of the neighbourhood of `concat` and `adaptive`, in cells; odd.
         weights: A weight file, `"random"`, or None to look for the published ones.
         threads: Threads of one call; None for all cores.
 
@@ -62,16 +67,16 @@ def build_feature_graph(
     """
     spec = find_backbone(backbone)
     found = resolve(spec, weights)
-    graph = _exported(spec, found, size, None if layers is None else tuple(layers), aggregator)
+    graph = _exported(spec, found, size, None if layers is None else tuple(layers), aggregator, patch)
     return FeatureGraph(graph.onnx, graph.spec, threads)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _exported(
-    spec: BackboneSpec, weights: Weights, size: int, layers: tuple[str, ...] | None, aggregator: str
+    spec: BackboneSpec, weights: Weights, size: int, layers: tuple[str, ...] | None, aggregator: str, patch: int
 ) -> FeatureGraph:
     """Many fits in one process want the same graph; `weights` holds the hash of the file."""
-    return export_network(spec, load_network(spec, weights), weights, size, layers, aggregator)
+    return export_network(spec, load_network(spec, weights), weights, size, layers, aggregator, patch=patch)
 
 
 def export_network(
@@ -82,6 +87,7 @@ def export_network(
     layers: Sequence[str] | None,
     aggregator: str,
     *,
+    patch: int = 3,
     fine_tuned: str = "",
     threads: int | None = None,
 ) -> FeatureGraph:
@@ -89,19 +95,41 @@ def export_network(
     require("onnx", "fit", "Exporting the feature graph")
     if size % 32 or not 64 <= size <= 2048:
         raise ParameterError(f"size={size}: the input side is a multiple of 32 from 64 to 2048.")
-    layers = tuple(layers or ((network.last,) if aggregator == "pooled" else spec.layers))
+    layers = tuple(layers or _default_layers(aggregator, spec, network))
+    used = (*layers, network.last) if aggregator == "pyramid" else layers
     network.eval()
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with torch.no_grad():
-        maps = network.feature_maps(torch.zeros(1, 3, 64, 64), layers)
-        combine = build_aggregator(aggregator, [m.shape[1] for m in maps], spec.adaptive_dim)
-        module = _Patches(spec, network, layers, combine).eval()
-        _, h, w, dim = module(example).shape
-    onnx = to_onnx(module, {"images": example}, ["patches"])
+        maps = network.feature_maps(torch.zeros(1, 3, 64, 64), used)
+        combine = build_aggregator(aggregator, [m.shape[1] for m in maps], spec.adaptive_dim, patch)
+        module = _Patches(spec, network, used, combine).eval()
+        found = module(example)
+    patches, embedding = found if isinstance(found, tuple) else (found, None)
+    _, h, w, dim = patches.shape
+    outputs = ["patches"] if embedding is None else ["patches", "embedding"]
+    onnx = to_onnx(module, {"images": example}, outputs)
     # of a file that was brought along only its owner knows the licence
     license = spec.license if weights.id == spec.id else ""
-    graph_spec = GraphSpec(weights.id, weights.sha256, license, layers, aggregator, size, (h, w), dim, fine_tuned)
+    graph_spec = GraphSpec(
+        weights.id,
+        weights.sha256,
+        license,
+        layers,
+        aggregator,
+        size,
+        (h, w),
+        dim,
+        fine_tuned,
+        patch=patch,
+        embedding=0 if embedding is None else embedding.shape[1],
+    )
     return FeatureGraph(onnx, graph_spec, threads)
+
+
+def _default_layers(aggregator: str, spec: BackboneSpec, network: Backbone) -> tuple[str, ...]:
+    if aggregator == "pooled":
+        return (network.last,)
+    return spec.pyramid if aggregator in ("stacked", "pyramid") else spec.layers
 
 
 def to_onnx(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> bytes:

@@ -27,13 +27,15 @@ class GraphSpec:
         weights_sha256: Hash of the weight file; empty for an untrained network.
         weights_license: Licence of the weights; empty unless they are published ones.
         layers: Steps whose maps are used.
-        aggregator: `concat`, `adaptive`, `adaptive_wide`, `grouped` or `pooled`.
+        aggregator: Name, as `features.aggregation.build_aggregator` takes it.
         size: Input side in pixels.
         grid: Patches `(h, w)` of one image.
         dim: Length of a patch feature.
         fine_tuned: What the backbone was fine-tuned with, empty if it was not.
         precision: `float32`, or `int8` for a graph that was quantised before the bank was made.
         engine: What ran it when fitting.
+        patch: Side of the neighbourhood that `concat` and `adaptive` take the mean of, in cells.
+        embedding: Length of the image embedding, the second output; 0 if there is none.
     """
 
     backbone: str
@@ -47,6 +49,8 @@ class GraphSpec:
     fine_tuned: str = ""
     precision: str = "float32"
     engine: str = DEFAULT
+    patch: int = 3
+    embedding: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -87,6 +91,11 @@ class FeatureGraph:
     def __call__(self, images: NDArray[np.uint8]) -> Features:
         """Patch features `(n, h, w, dim)` of uint8 images `(n, size, size, 3)`."""
         return self.engine.run(images)
+
+    def with_embeddings(self, images: NDArray[np.uint8]) -> tuple[Features, Features]:
+        """Patch features `(n, h, w, dim)` and image embeddings `(n, E)`; of a graph that has both (`pyramid`)."""
+        outputs = self.engine.run_named({"images": images})
+        return outputs["patches"], outputs["embedding"]
 
     @property
     def engine(self) -> Engine:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from onlygood.memory.threads import one_thread
+
 
 def fit_gaussian(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean `(D,)` and Ledoit-Wolf precision `(D, D)` of L2-normalised vectors `(n, D)` (needs scikit-learn)."""
@@ -13,7 +15,8 @@ def fit_gaussian(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDA
     unit = _normalised(vectors)
     if len(unit) == 1:  # a single image has no covariance: plain distance to it
         return unit[0], np.eye(unit.shape[1])
-    estimate = LedoitWolf().fit(unit)
+    with one_thread():
+        estimate = LedoitWolf().fit(unit)
     return np.asarray(estimate.location_), np.asarray(estimate.precision_)
 
 

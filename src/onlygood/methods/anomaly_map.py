@@ -18,13 +18,11 @@ Array = NDArray[np.float32]
 
 #: Standard deviation of our image score's smoothing, in patches.
 SMOOTHING = 1.5
-#: ULSAD's map is so many times as large as the grid, and blurred by so many of its pixels.
-MAP_SCALE, MAP_SIGMA = 8, 4.0
 #: How image scores can be made of patch scores.
-IMAGE_SCORES = ("smoothed_max", "max", "avgpool3_max", "map_max")
+IMAGE_SCORES = ("smoothed_max", "max", "avgpool3_max", "map_max", "sum")
 
 
-def image_score(patch_scores: Array, how: str = "smoothed_max") -> float:
+def image_score(patch_scores: Array, how: str = "smoothed_max", size: int = 256, sigma: float = 4.0) -> float:
     """One number for the image from its patch scores.
 
     Args:
@@ -34,11 +32,18 @@ def image_score(patch_scores: Array, how: str = "smoothed_max") -> float:
             do not count). `smoothed_max`, ours: Gaussian of 1.5 patches, then the highest value off the
             outer ring. One noisy patch no longer decides, and patches that see the padded border, which
             vary most between good images, still count in the smoothing but not by themselves.
+            `sum`: of all patches, for reconstruction errors (DFM).
+            `map_max`: the highest value of `anomaly_map` (ULSAD's released code; PaDiM in anomalib).
+        size, sigma: Of the anomaly map, for `map_max`.
 
     Raises:
         ParameterError: Another name.
     """
     h, w = patch_scores.shape
+    if how == "map_max":
+        return float(anomaly_map(patch_scores, size, sigma).max())
+    if how == "sum":
+        return float(patch_scores.sum(dtype=np.float64))
     if how == "max" or min(h, w) < 3:
         return float(patch_scores.max())
     if how == "avgpool3_max":
@@ -47,9 +52,6 @@ def image_score(patch_scores: Array, how: str = "smoothed_max") -> float:
     if how == "smoothed_max":
         smoothed = _product(_product(blur_matrix(h, SMOOTHING), patch_scores), blur_matrix(w, SMOOTHING).T)
         return float(smoothed[1:-1, 1:-1].max())
-    if how == "map_max":
-        rows, columns = (enlarging_matrix(side, MAP_SCALE * side, MAP_SIGMA) for side in (h, w))
-        return float(_product(_product(rows, patch_scores), columns.T).max())
     raise ParameterError(f"Unknown image_score {how!r}. Known are: {', '.join(IMAGE_SCORES)}")
 
 

@@ -18,7 +18,6 @@ from onlygood.images.sources import Images
 from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset
 from onlygood.memory.bank import Vectors, halved
 from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
-from onlygood.methods.anomaly_map import image_score
 from onlygood.methods.base import Detector, Features, Scored, Training
 from onlygood.methods.leaving_out import LeftOut, leave_out
 from onlygood.modelfile import Parts
@@ -55,8 +54,10 @@ class BankDetector(Detector):
         """Neighbours in other images that each training patch needs."""
         return self._k
 
-    #: Whether adding images to the bank can only lower the score, so that the promise is a theorem.
-    _monotone = False
+    @property
+    def _monotone(self) -> bool:
+        """Whether adding images to the bank can only lower the score, so that the promise is a theorem."""
+        return False
 
     @abstractmethod
     def _score(self, squared: Array, rows: NDArray[np.integer]) -> Array:
@@ -81,7 +82,7 @@ class BankDetector(Detector):
             queries: The patches' vectors `(h * w, D)`.
             allowed: bool `(N,)`: rows of the bank that may be looked at; None for all.
         """
-        return image_score(patches, self.image_score)
+        return self._image_score(patches)
 
     # fitting
 
@@ -129,16 +130,24 @@ class BankDetector(Detector):
         groups = left_out.groups
         scores, peaks = [], []
         if len(np.unique(groups)) > 1:
+            if not np.isfinite(table.squared[:, 0]).all():
+                raise ParameterError(
+                    f"coreset={self.coreset} keeps {len(self.bank_)} vectors, all from one image: it cannot be left "
+                    "out when calibrating. Keep more, or fit on more images."
+                )
             for image in track(range(len(groups)), "calibration", len(groups), report):
                 rows = slice(image * per_image, (image + 1) * per_image)
                 of_image = table.part(rows)
                 patches = self._left_out_scores(of_image, left_out, int(groups[image])).reshape(grid)
                 allowed = groups[self.bank_.image_of] != groups[image]
                 scores.append(self._decide(patches, of_image, full.vectors[rows], allowed))
-                peaks.append(float(self._map(patches).max()))
+                if self.localises:
+                    peaks.append(float(self._map(patches).max()))
         else:
             groups = groups[:0]
-        proven = self._monotone and self.coreset >= 1 and self.index_.kind == "exact"
+        # a list of fewer than k neighbours becomes longer, and its mean may rise, with more images
+        full_lists = bool(np.isfinite(table.squared).all())
+        proven = self._monotone and self.coreset >= 1 and self.index_.kind == "exact" and full_lists
         return Calibration.from_scores(
             scores, groups, peaks, false_reject=self.false_reject, review=self.review, proven=proven
         )
@@ -275,8 +284,6 @@ class BankDetector(Detector):
         super()._check_parameters()
         if not 0 < self.coreset <= 1:
             raise ParameterError(f"coreset={self.coreset}: the share of vectors kept is above 0, at most 1.")
-        if self.aggregator == "pooled":
-            raise ParameterError("A memory bank of patches needs the aggregator concat or adaptive.")
 
 
 @dataclass(kw_only=True, eq=False)

@@ -85,8 +85,9 @@ class Detector(ABC):
         layers: Feature maps used; None for the backbone's default.
         aggregator: `concat` (the papers' text) or `adaptive` (REB's released code).
         weights: A weight file; None to look for the published weights.
-        image_score: `smoothed_max` (ours), `max` (papers), `avgpool3_max` (REB's released code) or `map_max` (ULSAD's).
-        map_sigma: Gaussian blur of the anomaly map, in pixels of the input size.
+        image_score: `smoothed_max` (ours), `max` (papers), `avgpool3_max` (REB's released code), `map_max`: the
+            maximum of the finished anomaly map, or `sum` over all patches.
+        map_sigma: Gaussian blur of the anomaly map, in pixels of the input size; 0 for none.
         false_reject: Rate of good images that may be called NG.
         review: Rate of good images that may be called NG or REVIEW.
         groups: `auto` finds near-duplicate training images and leaves them out together when
@@ -116,6 +117,10 @@ class Detector(ABC):
     seed: int = 0
 
     method: ClassVar[str] = ""
+    #: Whether the method localises; image-level methods give no map.
+    localises: ClassVar[bool] = True
+    #: Aggregators the method can use; empty for all that give patch features and nothing else.
+    aggregators: ClassVar[tuple[str, ...]] = ()
     #: Named sets of parameters: `paper`, `released`, `quick`.
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "released": {}, "quick": {}}
     #: What `image_score` may be.
@@ -173,8 +178,8 @@ class Detector(ABC):
 
     @property
     def has_map(self) -> bool:
-        """Whether the method localises; image-level methods give no map."""
-        return self.aggregator != "pooled"
+        """Whether inspections have a map and regions."""
+        return self.localises
 
     @property
     def needs_points(self) -> bool:
@@ -316,7 +321,7 @@ class Detector(ABC):
         """
         width, height = size
         if score is None:
-            score = image_score(patches, self.image_score)
+            score = self._image_score(patches)
         map_: NDArray[np.float32] | None = None
         maps: dict[str, NDArray[np.float32]] = {}
         regions: tuple[Region, ...] = ()
@@ -343,7 +348,7 @@ class Detector(ABC):
         """Patch scores and image score of an image."""
         features, size = self._features_at(source)
         patches = self._patch_scores(features)
-        return Scored(patches, image_score(patches, self.image_score), size)
+        return Scored(patches, self._image_score(patches), size)
 
     def _maps_of(
         self, features: Features, image: NDArray[np.uint8]
@@ -355,6 +360,10 @@ class Detector(ABC):
         """Patch features `(h, w, D)` of an image, and its original `(width, height)`."""
         return self.graph_.features(source)
 
+    def _image_score(self, patches: NDArray[np.float32]) -> float:
+        """The image score that `image_score` names, of patch scores `(h, w)`."""
+        return image_score(patches, self.image_score, self.size, self.map_sigma)
+
     def _map(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """Anomaly map `(size, size)` of patch scores `(h, w)`."""
         return anomaly_map(patches, self.size, self.map_sigma, self._taps)
@@ -364,16 +373,21 @@ class Detector(ABC):
         """Length of the map's Gaussian kernel in pixels; see `anomaly_map`."""
         return None
 
-    def _feature_graph(self, aggregator: str | None = None) -> FeatureGraph:
-        """Export the pretrained backbone; torch is imported here and not before."""
+    def _default_layers(self) -> Sequence[str] | None:
+        """Feature maps used where `layers` is None; None for the aggregator's own default."""
+        return None
+
+    def _feature_graph(self, patch: int = 3) -> FeatureGraph:
+        """Export the pretrained backbone; torch is imported here and not before. `patch`: see `build_feature_graph`."""
         require("torch", "fit", "Fitting")
         from onlygood.features.export import build_feature_graph
 
         return build_feature_graph(
             self.backbone,
             size=self.size,
-            layers=self.layers,
-            aggregator=aggregator or self.aggregator,
+            layers=self.layers or self._default_layers(),
+            aggregator=self.aggregator,
+            patch=patch,
             weights=self.weights,
             threads=self.threads,
         )
@@ -445,11 +459,21 @@ class Detector(ABC):
         if self.image_score not in self._image_scores:
             known = ", ".join(self._image_scores)
             raise ParameterError(f"Unknown image_score {self.image_score!r}. Known are: {known}")
+        if not self.map_sigma >= 0:
+            raise ParameterError(f"map_sigma={self.map_sigma!r}: a number of pixels, 0 for no blur.")
         check_engine(DEFAULT if self.engine == AUTO else self.engine, self.device, self.threads)
         if self.precision not in ("float32", "int8"):
             raise ParameterError(f"Unknown precision {self.precision!r}. Known are: float32, int8")
+        self._check_aggregator()
         if self.groups not in ("auto", "none"):
             raise ParameterError(f"Unknown groups {self.groups!r}. Known are: auto, none")
+
+    def _check_aggregator(self) -> None:
+        name = self.aggregator
+        if self.aggregators and name not in self.aggregators:
+            raise ParameterError(f"{self.method} needs the aggregator {' or '.join(self.aggregators)}, not {name!r}.")
+        if not self.aggregators and name in ("pooled", "pyramid"):
+            raise ParameterError(f"{self.method} needs patch features; the aggregator {name!r} gives something else.")
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "calibration_"):

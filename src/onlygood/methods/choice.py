@@ -16,7 +16,6 @@ from onlygood.images.preparing import resize
 from onlygood.images.sources import paths_of, spread
 from onlygood.memory.bank import halved
 from onlygood.memory.density import NeighbourTable
-from onlygood.methods.anomaly_map import image_score
 from onlygood.progress import Report, track
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def synthetic_auroc(detector: LDKNN, sources: Sequence[ImageSource], report: Rep
     for defect in track(defects, "synthetic defects", len(defects), report):
         allowed = groups[detector.bank_.image_of] != groups[defect.source]
         patches = detector._score(*_nearest(detector, defect, detector.index_, allowed))
-        scores.append(image_score(patches.reshape(h, w), detector.image_score))
+        scores.append(detector._image_score(patches.reshape(h, w)))
     good = detector.calibration_.scores[sorted({defect.source for defect in defects})]
     return auroc(np.repeat([1, 0], [len(scores), len(good)]), [*scores, *good])
 
@@ -142,4 +141,4 @@ def _nearest(
 
 def _score(detector: LDKNN, table: NeighbourTable, left_out: LeftOut, group: int) -> float:
     patches = detector._left_out_scores(table, left_out, group)
-    return image_score(patches.reshape(detector.graph_.spec.grid), detector.image_score)
+    return detector._image_score(patches.reshape(detector.graph_.spec.grid))

@@ -14,11 +14,9 @@ from onlygood.images import ImageSource
 from onlygood.images.fingerprint import copies
 from onlygood.memory.gaussian import fit_gaussian, mahalanobis
 from onlygood.methods.base import Detector, Features
+from onlygood.methods.leaving_out import folds
 from onlygood.modelfile import Parts
 from onlygood.progress import Report, track
-
-#: Folds that stand in for leaving out one image at a time when there are more images.
-FOLDS = 20
 
 
 @dataclass(kw_only=True, eq=False)
@@ -32,13 +30,15 @@ class GDE(Detector):
     image_score: str = "max"
 
     method: ClassVar[str] = "gde"
+    localises: ClassVar[bool] = False
+    aggregators: ClassVar[tuple[str, ...]] = ("pooled",)
 
     mean_: NDArray[np.float64] = field(init=False, repr=False)
     precision_: NDArray[np.float64] = field(init=False, repr=False)
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         require("sklearn", "fit", "Fitting GDE")
-        self.graph_ = self._ready(self._feature_graph("pooled"), sources, report)
+        self.graph_ = self._ready(self._feature_graph(), sources, report)
         vectors = np.concatenate([batch[:, 0, 0] for batch in self._features_of(sources, report)])
         self.mean_, self.precision_ = fit_gaussian(vectors)
         groups = copies(self.training_.hashes)
@@ -53,10 +53,10 @@ class GDE(Detector):
         self, vectors: NDArray[np.float32], groups: NDArray[np.int64], report: Report
     ) -> NDArray[np.float64]:
         """Scores of each image under a Gaussian fitted without its fold."""
-        count = min(FOLDS, int(groups.max()) + 1)
+        fold_of = folds(groups, self.seed)
+        count = int(fold_of.max()) + 1
         if count < 2:
             return np.empty(0)
-        fold_of = np.random.default_rng(self.seed).permutation(int(groups.max()) + 1)[groups] % count
         scores = np.empty(len(vectors))
         for fold in track(range(count), "calibration", count, report):
             out = fold_of == fold

@@ -2,44 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
-
-from onlygood.calibration.groups import neighbours_needed
-from onlygood.images.fingerprint import copies
-from onlygood.memory import MemoryBank, build_index
-from onlygood.memory.density import neighbours_in_other_groups
-from onlygood.methods.feature_cache import FeatureCache
-from onlygood.methods.leaving_out import FEWEST_TO_GROUP, with_near_duplicates
-from onlygood.progress import Report
-
-#: Patches on a side of the grid on which near duplicates are looked for, at least; more only cost time.
-GRID = 16
-
-
-def find_groups(features: FeatureCache, hashes: Sequence[str], near: bool, report: Report) -> NDArray[np.int64]:
-    """Group number of each image: exact copies and, if asked for, near duplicates share one.
-
-    The rule is that of the bank methods (`calibration.groups`), on a thinned grid of patches.
-
-    Args:
-        features: Of all images.
-        hashes: Pixel hash of each.
-        near: Whether near duplicates are looked for, too.
-        report: Progress.
-    """
-    groups = copies(hashes)
-    n, h, w, dim = features.shape
-    if not near or n < FEWEST_TO_GROUP:
-        return groups
-    thin = features.thinned(max(1, min(h, w) // GRID))
-    grid = (thin.shape[1], thin.shape[2])
-    bank = MemoryBank(thin.reshape(-1, dim), np.repeat(np.arange(n, dtype=np.int32), grid[0] * grid[1]))
-    index = build_index(bank.vectors, "auto")
-    table = neighbours_in_other_groups(bank, index, np.arange(n), neighbours_needed(n), report)
-    return with_near_duplicates(groups, table.rows, grid, "taken for a part of its own")
 
 
 def hold_out(groups: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

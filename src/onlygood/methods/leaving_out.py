@@ -13,12 +13,21 @@ from onlygood.calibration import near_duplicate_groups
 from onlygood.calibration.groups import neighbours_needed
 from onlygood.errors import DataWarning
 from onlygood.images.fingerprint import copies
-from onlygood.memory import MemoryBank, NeighbourIndex
+from onlygood.memory import MemoryBank, NeighbourIndex, build_index
+from onlygood.memory.bank import halved
 from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
+from onlygood.methods.feature_cache import FeatureCache
 from onlygood.progress import Report
 
 #: With fewer images every other one is among a patch's nearest by chance.
 FEWEST_TO_GROUP = 5
+
+#: Folds that stand in for leaving out one image at a time when there are more images.
+FOLDS = 20
+
+#: Patches on a side of the grid on which near duplicates are looked for, at least, where there is no bank to be
+#: searched anyway; more only cost time.
+GRID = 16
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,8 @@ def leave_out(
         report: Progress.
     """
     n = int(full.image_of.max()) + 1
-    images = np.arange(n)
-    if hashes is None:
+    images = copies(hashes) if hashes is not None and grid == (1, 1) else np.arange(n)
+    if hashes is None or grid == (1, 1):  # of a single vector for an image only exact copies can be told
         return LeftOut(full, index, images, neighbours_in_other_groups(full, index, images, k, report))
     wide = neighbours_in_other_groups(full, index, images, max(k, neighbours_needed(n)), report)
     groups = copies(hashes)
@@ -108,6 +117,40 @@ def with_near_duplicates(
         stacklevel=7,
     )
     return groups
+
+
+def groups_of(
+    features: NDArray[np.floating] | FeatureCache, hashes: Sequence[str], near: bool, alone: str, report: Report
+) -> NDArray[np.int64]:
+    """Group number int64 `(n,)` of each training image, for detectors without a memory bank.
+
+    The rule is that of `leave_out`, on a thinned grid of patches.
+
+    Args:
+        features: Patch features `(n, h, w, D)` of all images.
+        hashes: Pixel hash of each.
+        near: Whether near duplicates share a group, too, as exact copies do.
+        alone: As for `with_near_duplicates`.
+        report: Progress.
+    """
+    groups = copies(hashes)
+    n, h, w, dim = features.shape
+    if not near or n < FEWEST_TO_GROUP:
+        return groups
+    step = max(1, min(h, w) // GRID)
+    thin = features.thinned(step) if isinstance(features, FeatureCache) else halved(features[:, ::step, ::step])
+    grid = (thin.shape[1], thin.shape[2])
+    bank = MemoryBank(thin.reshape(-1, dim), np.repeat(np.arange(n, dtype=np.int32), grid[0] * grid[1]))
+    index = build_index(bank.vectors, "auto")
+    table = neighbours_in_other_groups(bank, index, np.arange(n), neighbours_needed(n), report)
+    return with_near_duplicates(groups, table.rows, grid, alone)
+
+
+def folds(groups: NDArray[np.integer], seed: int) -> NDArray[np.int64]:
+    """Fold of each image, int64 `(n,)`: groups stay together, every group is its own fold where there are few."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    count = int(numbers.max()) + 1
+    return np.asarray(np.random.default_rng(seed).permutation(count)[numbers] % min(count, FOLDS), np.int64)
 
 
 def merged(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:

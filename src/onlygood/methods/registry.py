@@ -9,19 +9,24 @@ from onlygood.features.engines import DEFAULT, check_engine
 from onlygood.methods.base import Detector
 from onlygood.methods.btf import BTF
 from onlygood.methods.btm import BTM
+from onlygood.methods.dfm import DFM
+from onlygood.methods.dn2 import DN2
 from onlygood.methods.gde import GDE
 from onlygood.methods.knn import KNN, KthNN
 from onlygood.methods.ldknn import LDKNN
 from onlygood.methods.outlier import LDOF, LOF
+from onlygood.methods.padim import PaDiM
 from onlygood.methods.patchcore import PatchCore
 from onlygood.methods.reb import REB
 from onlygood.methods.simplenet import SimpleNet
+from onlygood.methods.spade import SPADE
 from onlygood.methods.ulsad import ULSAD
 from onlygood.modelfile import read_parts
 
-METHODS: dict[str, type[Detector]] = {
-    kind.method: kind for kind in (REB, LDKNN, KNN, KthNN, PatchCore, SimpleNet, ULSAD, LOF, LDOF, GDE, BTF, BTM)
-}
+_OF_PATCHES = (REB, LDKNN, KNN, KthNN, PatchCore, SimpleNet, ULSAD, SPADE, PaDiM, DFM, LOF, LDOF)
+_OF_IMAGES = (DN2, GDE)
+_OF_SCANS = (BTF, BTM)
+METHODS: dict[str, type[Detector]] = {kind.method: kind for kind in (*_OF_PATCHES, *_OF_IMAGES, *_OF_SCANS)}
 
 
 def method_names() -> list[str]:

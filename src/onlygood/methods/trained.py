@@ -16,7 +16,8 @@ from onlygood.features.head import Head
 from onlygood.images import ImageSource
 from onlygood.methods.base import Detector, Features
 from onlygood.methods.feature_cache import FeatureCache
-from onlygood.methods.holding_out import find_groups, hold_out
+from onlygood.methods.holding_out import hold_out
+from onlygood.methods.leaving_out import groups_of
 from onlygood.modelfile import Parts
 from onlygood.parallel import in_order
 from onlygood.progress import Report, track
@@ -97,7 +98,8 @@ class TrainedDetector(Detector):
         self.graph_ = self._ready(self._feature_graph(), sources, report)
         spec = self.graph_.spec
         features = FeatureCache((len(sources), *spec.grid, spec.dim)).fill(self._features_of(sources, report))
-        groups = find_groups(features, self.training_.hashes, self.groups == "auto", report)
+        hashes, near = self.training_.hashes, self.groups == "auto"
+        groups = groups_of(features, hashes, near, "taken for a part of its own", report)
         self.training_ = replace(self.training_, groups=groups.tolist())
         learned, self.held_out_ = hold_out(groups, self.holdout, self.seed)
         head = self._train(features.subset(learned), [sources[i] for i in learned], report)
@@ -140,5 +142,3 @@ class TrainedDetector(Detector):
         super()._check_parameters()
         if not 0 < self.holdout < 1:
             raise ParameterError(f"holdout={self.holdout}: the share of good images held out is above 0, below 1.")
-        if self.aggregator == "pooled":
-            raise ParameterError("A head on patches needs the aggregator concat or adaptive.")

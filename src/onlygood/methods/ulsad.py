@@ -15,7 +15,6 @@ from onlygood.calibration import Calibration
 from onlygood.errors import ParameterError
 from onlygood.images import ImageSource
 from onlygood.images.preparing import resize
-from onlygood.methods.anomaly_map import anomaly_map, image_score
 from onlygood.methods.base import Features, Scored
 from onlygood.methods.feature_cache import FeatureCache
 from onlygood.methods.holding_out import hold_out
@@ -212,7 +211,7 @@ class ULSAD(TrainedDetector):
                 u, x = (torch.from_numpy(one[i : i + 1]).to(device) for one in (features, images))
                 maps = network(u, x)[0].cpu().numpy()
                 if self.image_score == "map_max":
-                    maps = np.stack([anomaly_map(one, self.size, self.map_sigma) for one in maps])
+                    maps = np.stack([self._map(one) for one in maps])
                 values.append(maps.reshape(len(maps), -1))
         quantiles = np.quantile(np.concatenate(values, axis=1), (self.alpha, self.beta), axis=1).T
         return NormalisedMaps(network, torch.from_numpy(quantiles).to(device))
@@ -256,7 +255,7 @@ class ULSAD(TrainedDetector):
         prepared = resize(image, self.size, source.name)
         patches, branches = self._maps_of(self.graph_(prepared[None])[0], prepared)
         size = (image.shape[1], image.shape[0])
-        return Scored(patches, image_score(patches, self.image_score), size, branches)
+        return Scored(patches, self._image_score(patches), size, branches)
 
     def _maps_of(
         self, features: Features, image: NDArray[np.uint8]
