@@ -180,9 +180,7 @@ def test_pyramid_keeps_the_last_map_for_the_embedding() -> None:
 
 
 def test_unknown_aggregator() -> None:
-    with pytest.raises(
-        ParameterError, match="concat, adaptive, adaptive_wide, grouped, stacked, pyramid, btf"
-    ):
+    with pytest.raises(ParameterError, match="concat, adaptive, adaptive_wide, grouped, stacked, pyramid, btf"):
         build_aggregator("max", [3], 4)
 
 

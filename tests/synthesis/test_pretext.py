@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +147,19 @@ def test_a_batch_holds_every_source_in_all_versions_labelled_as_defectmaker_does
         changed = (array[7 * s : 7 * s + 7] != array[7 * s]).any(axis=3).mean(axis=(1, 2))
         assert changed[0] == 0
         assert ((changed[1:] > 0) & (changed[1:] < 1)).all()
+
+
+def test_processes_make_the_same_batches_as_a_thread(images: list[np.ndarray]) -> None:
+    maker, steps = DefectMaker(images, saliency="whole"), replace(TINY, sources=2, passes=2, updates=3)
+    found = []
+    for processes in (0, 2):
+        batches = Batches(maker, steps, 0, 2, processes)
+        found.append(list(itertools.islice(batches, 4)))
+        with pytest.raises(StopIteration):
+            next(batches)
+        batches.close()
+    for alone, together in zip(*found, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(alone, together))
 
 
 def test_an_epoch_shows_every_image_equally_often() -> None:

@@ -95,7 +95,8 @@ class Detector(ABC):
         threads: Threads of the feature graph and of the search; None for all cores.
         engine: What runs the feature graph: `onnxruntime`, `openvino`, or `auto`: the faster of those installed, by a
             short timing on training images.
-        device: `cpu` or `cuda` (ONNX Runtime).
+        device: `cpu` or `cuda`: of ONNX Runtime, of the exact search while fitting, and of what is trained, as far as
+            torch has it.
         precision: `float32` or `int8`: the backbone is quantised with training images before the bank is made.
         seed: Seeds everything random.
     """

@@ -75,6 +75,7 @@ class REB(LDKNN):
         from onlygood.features.backbones import find_backbone
         from onlygood.features.export import export_network
         from onlygood.features.weights import load_network, resolve
+        from onlygood.methods.networks.training import training_device
         from onlygood.synthesis.pretext import fine_tune, recipe
 
         spec = find_backbone(self.backbone)
@@ -84,7 +85,7 @@ class REB(LDKNN):
             for source in track(sources, "read images", len(sources), report)
         ]
         steps = recipe(self._tuning)
-        network = load_network(spec, found)
+        network = load_network(spec, found).to(training_device(self.device))
         tuned = fine_tune(
             spec,
             network,
@@ -98,7 +99,7 @@ class REB(LDKNN):
         label = f"{self._tuning}, {tuned.updates} of {steps.updates} updates"
         return export_network(
             spec,
-            tuned.network,
+            tuned.network.cpu(),
             found,
             self.size,
             self.layers,

@@ -22,6 +22,7 @@ from onlygood.features.architectures import Backbone
 from onlygood.features.architectures.base import embedding_width
 from onlygood.features.backbones import BackboneSpec
 from onlygood.images.preparing import resize
+from onlygood.parallel import cores
 from onlygood.progress import Report, silent
 from onlygood.synthesis.arrays import ImageArray, check_image
 from onlygood.synthesis.defectmaker import DefectMaker
@@ -96,7 +97,8 @@ def fine_tune(
 ) -> FineTuning:
     """Train a copy of `network` to name the kind of a synthetic defect.
 
-    It runs on the device the network is on. The same seed gives the same result on the same machine with
+    It runs on the device the network is on; on a GPU the batches are made by as many processes as there are cores, so
+    that it does not wait for them. The same seed gives the same result on the same machine with
     the same number of threads. Ctrl-C ends it early with what has been reached. On a CPU whose cores are
     busy with other work, `torch.set_num_threads(1)` makes it several times faster.
 
@@ -126,7 +128,8 @@ def fine_tune(
         if start is not None:
             trainer.restore(start)
         state = trainer.state()
-        batches = Batches(maker, recipe, seed, first=state.update + 1)
+        on_cpu = next(network.parameters()).device.type == "cpu"
+        batches = Batches(maker, recipe, seed, state.update + 1, 0 if on_cpu else cores())
         try:
             report(STAGE, state.update, recipe.updates)
             for update in range(state.update + 1, recipe.updates + 1):
