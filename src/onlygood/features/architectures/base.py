@@ -65,7 +65,7 @@ class SamePad(nn.Module):
 @torch.no_grad()
 def embedding_width(network: Backbone) -> int:
     """Length of the image embedding."""
-    training = network.training
-    width = network.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
+    training, device = network.training, next(network.parameters()).device
+    width = network.eval()(torch.zeros(1, 3, 64, 64, device=device)).shape[1]
     network.train(training)
     return int(width)
