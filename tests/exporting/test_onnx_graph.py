@@ -19,7 +19,7 @@ from onlygood.methods.registry import METHODS
 
 #: Methods and the forms their scores can take.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in METHODS},
+    **{name: (name, {}) for name in METHODS if name != "spade"},
     "ldknn, ratio": ("ldknn", {"form": "ratio"}),
     "ldknn, euclidean": ("ldknn", {"distance": "euclidean", "density": "bank"}),
     "ldknn, euclidean ratio": ("ldknn", {"distance": "euclidean", "form": "ratio", "alpha": 0.3}),
@@ -27,6 +27,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "knn, maximum of the map": ("knn", {"image_score": "map_max"}),
     "knn, maximum of five": ("knn", {"k": 5, "image_score": "max", "map_sigma": 2.0}),
     "knn, coreset": ("knn", {"coreset": 0.2}),
+    "kth_nn, euclidean": ("kth_nn", {"distance": "euclidean"}),
+    "patchcore, paper": ("patchcore", {"b": 9, "distance": "euclidean", "image_score": "max", "coreset": 1.0}),
+    "patchcore beyond the bank": (
+        "patchcore",
+        {"b": 9, "distance": "euclidean", "image_score": "max", "coreset": 0.01},
+    ),
+    "padim, released": ("padim", {"image_score": "map_max", "d": 20}),
+    "dfm, released": ("dfm", {"image_score": "sum", "map_sigma": 0.0, "pool": 1}),
+    "dfm, likelihood": ("dfm", {"form": "nll", "components": 3}),
     "kth_nn beyond the bank": ("kth_nn", {"k": 9, "coreset": 0.01}),
     "btf, maximum": ("btf", {"image_score": "max", "coreset": 1.0}),
     "btm, paper": ("btm", {"image_score": "max", "k": 5, "k_image": 2}),
@@ -162,6 +171,11 @@ def test_a_method_that_scores_in_its_own_way_is_refused(good) -> None:
 
     with pytest.raises(ParameterError, match=r"own cannot be exported.*gde, knn.*reb"):
         compose(Own(size=64).fit(good))
+
+
+def test_the_search_in_two_steps_is_refused(good) -> None:
+    with pytest.raises(ParameterError, match=r"spade cannot be exported.*padim"):
+        compose(onlygood.SPADE(size=64).fit(good))
 
 
 def test_a_bank_of_one_vector_has_nothing_to_weigh_with(good, unseen, opened) -> None:

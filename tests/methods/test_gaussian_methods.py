@@ -137,6 +137,14 @@ def test_dfms_likelihood_is_of_the_whole_image(good, bad, tmp_path):
     assert not detector.has_map and detector.inspect(bad[:1])[0].map is None
     assert len(detector.calibration_.peaks) == 0
     assert detector.score(bad).min() > detector.calibration_.scores.max()
+    train, count = features(detector, good), len(detector.subspace_.axes)
+    flat = train.reshape(-1, 2, 2, 2, 2, train.shape[-1]).mean(axis=(2, 4)).reshape(len(train), -1).astype(float)
+    for image, score in enumerate(detector.calibration_.scores):  # of as many components as without any left out
+        rest = np.delete(flat, image, axis=0)
+        pca = decomposition.PCA(count, svd_solver="full").fit(rest)
+        variances = pca.explained_variance_ * (len(rest) - 1) / len(rest)
+        z = pca.transform(flat[image : image + 1])[0]
+        assert score == pytest.approx((z**2 / variances).sum() + np.log(variances).sum(), rel=1e-3)
     detector.save(tmp_path / "part.og")
     again = onlygood.load(tmp_path / "part.og")
     assert not again.has_map and np.array_equal(again.score(bad), detector.score(bad))

@@ -24,7 +24,8 @@ def fit(
         typer.Option(
             "--method",
             "-m",
-            help="reb, ldknn, knn, kth_nn, patchcore, simplenet, ulsad, lof, ldof, gde, btf or btm.",
+            help="reb, ldknn, knn, kth_nn, patchcore, simplenet, ulsad, spade, padim, dfm, lof, ldof, dn2, gde, btf "
+            "or btm.",
         ),
     ] = "reb",
     preset: Annotated[

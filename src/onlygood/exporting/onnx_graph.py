@@ -17,7 +17,7 @@ from onlygood.exporting.resizing import resized
 from onlygood.exporting.scores import check_exportable, patch_scores
 from onlygood.features.backbones import find_backbone
 from onlygood.inspection import Verdict
-from onlygood.methods import Detector
+from onlygood.methods import Detector, PaDiM
 from onlygood.methods.anomaly_map import SMOOTHING, blur_matrix, enlarging_matrix
 from onlygood.methods.bank import BankDetector
 
@@ -112,14 +112,18 @@ def metadata(detector: Detector, any_size: bool) -> dict[str, str]:
 
 
 def _check_size(detector: Detector) -> None:
-    bank = detector.bank_.vectors.nbytes if isinstance(detector, BankDetector) else 0
-    if bank + len(detector.graph_.onnx) > MOST_BYTES:
-        raise ParameterError("The bank is too large for one ONNX file (2 GB). Export fewer vectors.")
+    kept, fewer = 0, ""
+    if isinstance(detector, BankDetector):
+        kept, fewer = detector.bank_.vectors.nbytes, "Export fewer vectors."
+    if isinstance(detector, PaDiM):
+        kept, fewer = detector.gaussians_.whitening.nbytes, "Fit anew with stride=8 or a smaller d."
+    if kept + len(detector.graph_.onnx) > MOST_BYTES:
+        raise ParameterError(f"{kept / 1e9:.1f} GB are too much for one ONNX file (2 GB). {fewer}")
 
 
 def _image_score(to: Nodes, scores: str, detector: Detector) -> str:
     """`onlygood.methods.anomaly_map.image_score`, float32 `(1,)`."""
-    h, w = detector.graph_.spec.grid
+    h, w = detector.score_grid
     if detector.image_score == "smoothed_max" and min(h, w) >= 3:
         smoothed = _both_sides(to, scores, blur_matrix(h, SMOOTHING), blur_matrix(w, SMOOTHING))
         scores = to.add("Slice", smoothed, whole(1, 1), whole(h - 1, w - 1))
@@ -135,7 +139,7 @@ def _image_score(to: Nodes, scores: str, detector: Detector) -> str:
 
 def _map_of(to: Nodes, scores: str, detector: Detector) -> str:
     """`onlygood.methods.anomaly_map.anomaly_map`."""
-    h, w = detector.graph_.spec.grid
+    h, w = detector.score_grid
     rows, columns = (enlarging_matrix(side, detector.size, detector.map_sigma, detector._taps) for side in (h, w))
     return _both_sides(to, scores, rows, columns)
 

@@ -13,11 +13,12 @@ from onlygood.errors import ParameterError
 from onlygood.exporting.nodes import Nodes, mean, single, whole
 from onlygood.exporting.search import nearest, rounded
 from onlygood.memory.scores import LEAST
-from onlygood.methods import BTF, BTM, GDE, KNN, LDKNN, LDOF, LOF, Detector, KthNN
+from onlygood.methods import BTF, BTM, DFM, GDE, KNN, LDKNN, LDOF, LOF, Detector, KthNN, PaDiM, PatchCore
 from onlygood.methods.bank import BankDetector, NeighbourDetector
 from onlygood.methods.trained import TrainedDetector
 
-#: What a method's nodes give: patch scores `(q, 1)`; or these for the map, and others that make the image score.
+#: What a method's nodes give: patch scores `(q, 1)`; or these for the map, and others `(h, w)` that the image score is
+#: made of, `(1, 1)` where it is that already.
 Scores = str | tuple[str, str]
 
 
@@ -37,22 +38,19 @@ def patch_scores(to: Nodes, detector: Detector, patches: str, images: str) -> tu
     Raises:
         ParameterError: The detector's method cannot be exported.
     """
-    h, w = detector.graph_.spec.grid
+    grid = whole(*detector.score_grid)
     if isinstance(detector, TrainedDetector):
         head = onnx.load_from_string(detector.head_.onnx).graph
-        of_head = to.add("Reshape", to.embedded(head, {"features": patches, "images": images})[0], whole(h, w))
+        of_head = to.add("Reshape", to.embedded(head, {"features": patches, "images": images})[0], grid)
         return of_head, of_head
     write = _writer(detector)
+    h, w = detector.graph_.spec.grid
     features = to.add("Reshape", patches, whole(h * w, detector.graph_.spec.dim))
     scores = write(to, detector, features)
-    if isinstance(scores, str):
-        scores = scores, scores
-    of_map = to.add("Reshape", scores[0], whole(h, w))
-    if scores[1] == scores[0]:
-        return of_map, of_map
-    if detector.image_score == "reweighted":
-        return of_map, scores[1]
-    return of_map, to.add("Reshape", scores[1], whole(h, w))
+    if isinstance(scores, tuple):
+        return to.add("Reshape", scores[0], grid), scores[1]
+    of_map = to.add("Reshape", scores, grid)
+    return of_map, of_map
 
 
 def check_exportable(detector: Detector) -> None:
@@ -71,7 +69,7 @@ def _writer(detector: Detector) -> Callable[[Nodes, Any, str], Scores]:
         # a method that scores in a way of its own is another method, whatever it inherits
         if isinstance(detector, kind) and type(detector)._patch_scores is kind._patch_scores and _same(detector, kind):
             return write
-    known = sorted({kind.method for kind in WRITERS} | {"reb", "patchcore", "simplenet", "ulsad"})
+    known = sorted({kind.method for kind in WRITERS} | {"reb", "dn2", "simplenet", "ulsad"})
     raise ParameterError(f"The method {detector.method} cannot be exported to ONNX. These can: {', '.join(known)}.")
 
 
@@ -107,11 +105,16 @@ def _ldknn(to: Nodes, detector: LDKNN, features: str) -> str:
 
 
 def _knn(to: Nodes, detector: KNN, features: str) -> str:
-    return mean(to, _k_neighbours(to, detector, features)[1], (1,), detector.k)
+    return mean(to, _distances(to, detector, features), (1,), detector.k)
 
 
 def _kth_nn(to: Nodes, detector: KthNN, features: str) -> str:
-    return _last(to, _k_neighbours(to, detector, features)[1])
+    return _last(to, _distances(to, detector, features))
+
+
+def _distances(to: Nodes, detector: KNN | KthNN, features: str) -> str:
+    squared = _k_neighbours(to, detector, features)[1]
+    return to.add("Sqrt", squared) if detector.distance == "euclidean" else squared
 
 
 def _lof(to: Nodes, detector: LOF, features: str) -> str:
@@ -155,33 +158,83 @@ def _btm(to: Nodes, detector: BTM, features: str) -> Scores:
     squared = _neighbours(to, detector, features, there)[1]
     distances = to.add("Sqrt", squared)
     of_map = distances if detector.distance == "euclidean" else squared
+    deciding = mean(to, _first(to, distances, detector.k_image, there), (1,), detector.k_image)
     return (
         mean(to, _first(to, of_map, detector.k, there), (1,), detector.k),
-        mean(to, _first(to, distances, detector.k_image, there), (1,), detector.k_image),
+        to.add("Reshape", deciding, whole(*detector.score_grid)),
     )
 
 
 def _btf(to: Nodes, detector: BTF, features: str) -> Scores:
     bank, squared, rows = _neighbours(to, detector, features, 1)
     distances = to.add("Sqrt", squared)
-    vectors = detector.bank_.vectors
-    around = min(detector.b, len(vectors))
     if detector.image_score != "reweighted":
         return distances
+    scale = detector.bank_.vectors.shape[1] ** 0.5
+    return distances, _reweighted(to, detector, features, (bank, distances, rows), detector.b, 1, scale)
+
+
+def _patchcore(to: Nodes, detector: PatchCore, features: str) -> Scores:
+    if not detector.b:
+        return _knn(to, detector, features)
+    bank, squared, rows = _neighbours(to, detector, features, 1)
+    distances = to.add("Sqrt", squared)
+    return distances, _reweighted(to, detector, features, (bank, distances, rows), detector.b, 0, 1.0)
+
+
+def _reweighted(
+    to: Nodes, detector: BankDetector, features: str, found: tuple[str, str, str], b: int, first: int, scale: float
+) -> str:
+    """`onlygood.memory.scores.reweighted` of the highest patch, `(1, 1)`.
+
+    Args:
+        found: Names of the bank, and of each patch's distance and row `(q, 1)`.
+        b: Bank vectors around m*, itself counted.
+        first: 0 if m* counts in the sum, 1 if not.
+        scale: Of the exponents.
+    """
+    bank, distances, rows = found
+    vectors = detector.bank_.vectors
+    around = min(b, len(vectors))
     highest = to.add("Reshape", to.add("ArgMax", distances, axis=0), whole(1))
     nearest_distance = to.add("Gather", distances, highest, axis=0)
-    if around < 2:  # a bank of one vector: nothing stands around it
-        return distances, nearest_distance
+    if around <= first:  # a bank of one vector: nothing stands around it
+        return nearest_distance
     row = to.add("Reshape", to.add("Gather", rows, highest, axis=0), whole(1))
     centre = to.add("Cast", to.add("Gather", bank, row, axis=0), to=TensorProto.FLOAT)
-    places = to.add("Slice", nearest(to, centre, bank, vectors, around, 1)[1], whole(1), whole(around), whole(1))
+    places = to.add("Slice", nearest(to, centre, bank, vectors, around, 1)[1], whole(first), whole(around), whole(1))
     others = to.add("Cast", to.add("Gather", bank, to.add("Reshape", places, whole(-1)), axis=0), to=TensorProto.FLOAT)
     patch = to.add("Gather", rounded(to, features, vectors.dtype), highest, axis=0)
     difference = to.add("Sub", others, patch)
     apart = to.add("Sqrt", to.add("ReduceSum", to.add("Mul", difference, difference), whole(1)))
-    exponents = to.add("Div", to.add("Sub", apart, nearest_distance), single(vectors.shape[1] ** 0.5))
+    exponents = to.add("Div", to.add("Sub", apart, nearest_distance), single(scale))
     weight = to.add("Sub", single(1), to.add("Reciprocal", to.add("ReduceSum", to.add("Exp", exponents), whole(0))))
-    return distances, to.add("Mul", weight, nearest_distance)
+    return to.add("Mul", weight, nearest_distance)
+
+
+def _padim(to: Nodes, detector: PaDiM, features: str) -> str:
+    gaussians = detector.gaussians_
+    kept = to.add("Gather", features, detector.channels_.astype(np.int64), axis=1)
+    difference = to.add("Reshape", to.add("Sub", kept, gaussians.mean), whole(*gaussians.mean.shape, 1))
+    white = to.add("Reshape", to.add("MatMul", gaussians.whitening, difference), whole(*gaussians.mean.shape))
+    return to.add("Sqrt", to.add("ReduceSum", to.add("Mul", white, white), whole(1)))
+
+
+def _dfm(to: Nodes, detector: DFM, features: str) -> str:
+    subspace, pool = detector.subspace_, detector.pool
+    h, w = detector.graph_.spec.grid
+    dim = detector.graph_.spec.dim
+    cells = to.add("Reshape", features, whole(h // pool, pool, w // pool, pool, dim))
+    flat = to.add("Reshape", mean(to, cells, (1, 3), pool**2), whole(1, -1))
+    off = to.add("Sub", flat, subspace.mean)
+    coordinates = to.add("MatMul", off, subspace.axes.T)
+    if detector.form == "nll":
+        z = to.add("Cast", coordinates, to=TensorProto.DOUBLE)
+        squares = to.add("Div", to.add("Mul", z, z), subspace.variances)
+        score = to.add("Add", to.add("ReduceSum", squares, whole(1)), np.array(np.log(subspace.variances).sum()))
+        return to.add("Cast", score, to=TensorProto.FLOAT)
+    outside = to.add("Reshape", to.add("Sub", off, to.add("MatMul", coordinates, subspace.axes)), whole(-1, dim))
+    return to.add("ReduceSum", to.add("Mul", outside, outside), whole(1))
 
 
 def _first(to: Nodes, values: str, k: int, there: int) -> str:
@@ -196,11 +249,14 @@ def _last(to: Nodes, values: str) -> str:
     return to.add("Gather", values, whole(-1), axis=1)
 
 
-#: How each method is written; those that only set parameters (REB, PatchCore) come with the one they inherit from.
+#: How each method is written; those that only set parameters (REB, DN2) come with the one they inherit from.
 WRITERS: dict[type[Any], Callable[[Nodes, Any, str], Scores]] = {
     LDKNN: _ldknn,
     KNN: _knn,
     KthNN: _kth_nn,
+    PatchCore: _patchcore,
+    PaDiM: _padim,
+    DFM: _dfm,
     LOF: _lof,
     LDOF: _ldof,
     GDE: _gde,

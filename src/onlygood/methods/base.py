@@ -183,6 +183,11 @@ class Detector(ABC):
         return self.localises
 
     @property
+    def score_grid(self) -> tuple[int, int]:
+        """Patch scores `(h, w)` of one image; of a fitted detector."""
+        return self.graph_.spec.grid
+
+    @property
     def needs_points(self) -> bool:
         """Whether images must be scans, with a point behind each pixel; known once fitted."""
         return False

@@ -54,6 +54,12 @@ class DFM(Detector):
         """Whether inspections have a map: a likelihood is of the whole image."""
         return self.form == "fre"
 
+    @property
+    def score_grid(self) -> tuple[int, int]:
+        """Pooled cells, or one for a likelihood."""
+        h, w = self.graph_.spec.grid
+        return (h // self.pool, w // self.pool) if self.form == "fre" else (1, 1)
+
     def _default_layers(self) -> Sequence[str]:
         return find_backbone(self.backbone).layers[-1:]
 
@@ -64,20 +70,36 @@ class DFM(Detector):
         maps = np.concatenate([self._pooled(batch) for batch in self._features_of(sources, report)])
         groups = groups_of(maps, self.training_.hashes, self.groups == "auto", "left out by itself", report)
         self.training_ = replace(self.training_, groups=groups.tolist())
-        self.subspace_ = fit_subspace(maps.reshape(len(maps), -1), self.components)
-        self.calibration_ = self._calibrate(maps, groups, report)
+        fold_of = folds(groups, self.seed)
+        self.subspace_ = self._fit_subspace(maps, fold_of)
+        self.calibration_ = self._calibrate(maps, groups, fold_of, report)
         return {"components": len(self.subspace_.axes)}
 
-    def _calibrate(self, maps: Array, groups: NDArray[np.int64], report: Report) -> Calibration:
+    def _fit_subspace(self, maps: Array, fold_of: NDArray[np.int64]) -> Subspace:
+        """Of all images; for likelihoods with no more components than can be had without a fold.
+
+        A likelihood under fewer components is another quantity, so that the calibration's subspaces have as many.
+        """
+        flat = maps.reshape(len(maps), -1)
+        subspace = fit_subspace(flat, self.components)
+        if self.form == "fre":
+            return subspace
+        without_fold = len(maps) - int(np.bincount(fold_of).max())
+        most = without_fold - 1 if without_fold > 1 else len(subspace.axes)
+        return subspace if len(subspace.axes) <= most else fit_subspace(flat, most)
+
+    def _calibrate(
+        self, maps: Array, groups: NDArray[np.int64], fold_of: NDArray[np.int64], report: Report
+    ) -> Calibration:
         """Scores of each image under the subspace fitted without its fold."""
-        fold_of = folds(groups, self.seed)
         count = int(fold_of.max()) + 1
         if count < 2:
             return Calibration.from_scores([], false_reject=self.false_reject, review=self.review)
+        components = self.components if self.form == "fre" else len(self.subspace_.axes)
         scores, peaks = np.empty(len(maps)), np.empty(len(maps))
         for fold in track(range(count), "calibration", count, report):
             rest = maps[fold_of != fold]
-            subspace = fit_subspace(rest.reshape(len(rest), -1), self.components)
+            subspace = fit_subspace(rest.reshape(len(rest), -1), components)
             for image in np.flatnonzero(fold_of == fold):
                 patches = self._scored(subspace, maps[image])
                 scores[image] = self._image_score(patches)
