@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,6 +66,20 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
         except Exception as error:  # Pillow raises almost anything on damage
             raise ImageError(f"Cannot decode the mask {path}: {error}. Replace the file.") from error
     return pixels.max(axis=2) > 0 if pixels.ndim == 3 else pixels > 0
+
+
+def read_masks(paths: Sequence[str | Path]) -> NDArray[np.bool_]:
+    """The union `(h, w)` of the masks of one image, at least one; raises `ImageError` also where they differ in size."""
+    union = read_mask(paths[0])
+    for path in paths[1:]:
+        mask = read_mask(path)
+        if mask.shape != union.shape:
+            raise ImageError(
+                f"The mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, but {paths[0]} of the same image is "
+                f"{union.shape[1]} x {union.shape[0]}. Copy both again."
+            )
+        union |= mask
+    return union
 
 
 _filtering = threading.Lock()

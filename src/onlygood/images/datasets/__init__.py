@@ -1,0 +1,16 @@
+"""Benchmark data sets on disk: one type for all, recognised by their layout, compared with what was published."""
+
+from onlygood.images.datasets.base import Category, DataSet, Problem, Saturation
+from onlygood.images.datasets.registry import LAYOUTS, Recognition, open_dataset, read_dataset, recognise
+
+__all__ = [
+    "LAYOUTS",
+    "Category",
+    "DataSet",
+    "Problem",
+    "Recognition",
+    "Saturation",
+    "open_dataset",
+    "read_dataset",
+    "recognise",
+]
