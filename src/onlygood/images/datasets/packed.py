@@ -76,7 +76,7 @@ CIFAR10 = Layout(
 ELPV = Layout(
     "elpv",
     "ELPV",
-    "ours: good is probability 0, defective is 1; every fifth good cell, by SHA-1, and all defective ones are for testing",
+    "ours: every fifth good cell (probability 0), by SHA-1, and all defective ones (probability 1) are for testing",
     _why_not_elpv,
     _load_elpv,
 )

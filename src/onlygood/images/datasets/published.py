@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from onlygood.images.datasets.base import Category, Problems
+from onlygood.images.datasets.trees import name_of
 
 _WORDS = {
     "train": "for training",
@@ -59,7 +60,7 @@ def compare(layout: str, root: Path, categories: Sequence[Category], problems: P
             )
     problems.category = None
     absent = [name for name in published if name not in {category.name for category in categories}]
-    if absent and len(categories) == 1 and root.resolve().name == categories[0].name:
+    if absent and len(categories) == 1 and name_of(root) == categories[0].name:
         problems.note(root, f"{root} is one category of the {len(published)} published.")
     elif absent:
         problems.warning(root, f"{root} lacks {len(absent)} of {len(published)} categories: {', '.join(absent)}.")

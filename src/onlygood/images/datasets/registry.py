@@ -16,7 +16,7 @@ from onlygood.images.datasets.mvtec_ad import BTAD, MPDD, MVTEC_3D, MVTEC_AD
 from onlygood.images.datasets.mvtec_loco import MVTEC_LOCO
 from onlygood.images.datasets.packed import CIFAR10, ELPV
 from onlygood.images.datasets.published import compare
-from onlygood.images.datasets.trees import subfolders
+from onlygood.images.datasets.trees import name_of, subfolders
 from onlygood.images.datasets.visa import VISA
 from onlygood.images.elpv import elpv_folder
 
@@ -64,7 +64,7 @@ def recognise(root: str | Path) -> Recognition:
         DataError: There is nothing at that path.
     """
     root = _existing(root)
-    reasons = {}
+    reasons: dict[str, str] = {}
     for name, layout in LAYOUTS.items():
         reason = layout.why_not(root)
         if reason is None:
@@ -93,7 +93,7 @@ def read_dataset(root: str | Path, layout: str | None = None) -> DataSet:
     if not categories and not problems:
         problems.error(root, f"{root} holds no category of {chosen.title}. Name the folder that does.")
     compare(layout, root, categories, problems)
-    name = root.resolve().stem if layout in (MANIFEST.name, FOLDERS.name) else chosen.title
+    name = name_of(root).removesuffix(".csv") if layout in (MANIFEST.name, FOLDERS.name) else chosen.title
     ordered = tuple(sorted(categories, key=lambda category: category.name))
     return DataSet(name, layout, root, ordered, chosen.split, tuple(problems))
 
