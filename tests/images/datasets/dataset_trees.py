@@ -35,7 +35,9 @@ def points(path: Path) -> Path:
     import tifffile
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, rng.uniform(0.1, 1, (*SHAPE, 3)).astype(np.float32))
+    tifffile.imwrite(
+        path, rng.uniform(0.1, 1, (*SHAPE, 3)).astype(np.float32), photometric="minisblack", planarconfig="contig"
+    )
     return path
 
 
@@ -128,7 +130,7 @@ def magnetic_tile(root: Path) -> Path:
 def elpv(root: Path) -> Path:
     lines = []
     for cells in ("mono", "poly"):
-        for i, probability in enumerate((0, 0, 0, 0, 0, 0, 1, 1, 0.3333333333333333)):
+        for i, probability in enumerate((*[0] * 20, 1, 1, 0.3333333333333333)):
             path = picture(root / "images" / f"{cells}{i:04d}.png")
             lines.append(f"images/{path.name}  {probability}   {cells}")
     (root / "labels.csv").write_text("\n".join(lines))
@@ -218,7 +220,7 @@ COUNTS: dict[str, dict[str, list[int]]] = {
     "mvtec_3d": {"bagel": [3, 1, 1, 1], "tire": [3, 1, 1, 1]},
     "visa": {"candle": [3, 2, 2], "pcb1": [3, 2, 2]},
     "magnetic_tile": {"magnetic_tile": [15, 1, 1, 1, 1, 1]},
-    "elpv": {"mono": [6, 2], "poly": [6, 2]},
+    "elpv": {"mono": [20, 2], "poly": [20, 2]},
     "kolektor_sdd": {"kolektor_sdd": [11, 4]},
     "cifar10": {name: [5, 1, 9] for name in CLASSES},
 }

@@ -216,7 +216,7 @@ def test_other_faults_of_a_manifest(tmp_path) -> None:
     with pytest.raises(DataError, match="lists no image"):
         open_dataset(table)
     write_table(table, ["path", "split", "label"], [["a.png", "train", "good"], ["a.png", "test", "good"]])
-    with pytest.raises(DataError, match="Line 3 of .* again, after line 2"):
+    with pytest.raises(DataError, match=r"Line 3 of .* again, after line 2"):
         open_dataset(table)
     write_table(table, ["path", "split", "label"], [["a.png", "train", "good"]])
     with pytest.raises(DataError, match=r"parts in .* has no good test image.*no defective test image"):
@@ -237,7 +237,7 @@ def test_a_batch_of_cifar10_cut_short(tmp_path, small) -> None:
     root = BUILDERS["cifar10"](tmp_path)
     path = root / "data_batch_2.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataError, match="data_batch_2.bin holds no whole"):
+    with pytest.raises(DataError, match=r"data_batch_2.bin holds no whole"):
         open_dataset(root)
 
 
@@ -255,11 +255,15 @@ def test_deep_finds_what_is_damaged(tmp_path, small) -> None:
     mask(root / "screw" / "ground_truth" / "contamination" / "001_mask.png", 0)
     assert check_dataset(root).fine  # their names are all there
     found = deep_problems(root)
-    assert [severity for severity, _ in found] == ["error", "error", "error", "warning"]
-    for (_, message), words in zip(
-        found, (f"{damaged}", "screw/test/good/000.png", f"{truth} is 5 x 5 pixels", "marks no pixel")
-    ):
-        assert words in message
+    expected = [
+        ("error", str(damaged)),
+        ("error", f"{truth} is 5 x 5 pixels"),
+        ("warning", "marks no pixel"),
+        ("error", "screw/test/good/000.png is empty"),
+    ]
+    assert len(found) == len(expected)
+    for (severity, message), (expected_severity, words) in zip(found, expected):
+        assert severity == expected_severity and words in message
 
 
 def test_deep_finds_a_training_image_among_the_test_images(tmp_path, small) -> None:

@@ -236,14 +236,14 @@ def test_other_numbers_than_published_are_told(layout, tmp_path) -> None:
 
 
 def test_what_is_no_data_set(tmp_path) -> None:
-    with pytest.raises(DataError, match="no folder or file .*nowhere"):
+    with pytest.raises(DataError, match=r"no folder or file .*nowhere"):
         open_dataset(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("?")
     for root in (tmp_path, tmp_path / "notes.txt"):
         assert set(recognise(root).reasons) == set(LAYOUTS) and recognise(root).layout is None
-        with pytest.raises(DataError, match="none of the known layouts.*not MVTec AD: no folder holds train/"):
+        with pytest.raises(DataError, match=r"none of the known layouts.*not MVTec AD: no folder holds train/"):
             open_dataset(root)
-    with pytest.raises(DataError, match="Unknown layout 'coco'.*mvtec_ad"):
+    with pytest.raises(DataError, match=r"Unknown layout 'coco'.*mvtec_ad"):
         open_dataset(tmp_path, "coco")
     for layout in LAYOUTS:
         with warnings.catch_warnings(), pytest.raises(DataError, match=r"\."):
@@ -258,5 +258,5 @@ def test_the_folder_around_a_data_set_points_to_it(tmp_path, small) -> None:
 
 
 def test_unknown_category(tmp_path, small) -> None:
-    with pytest.raises(DataError, match="no category 'lid'. It has: bottle, screw"):
+    with pytest.raises(DataError, match=r"no category 'lid'. It has: bottle, screw"):
         open_dataset(dataset_trees.mvtec_ad(tmp_path)).category("lid")
