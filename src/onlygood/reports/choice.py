@@ -55,14 +55,13 @@ def recommendation(choice: Choice) -> str:
 
 def basis(choice: Choice) -> str:
     """What the comparison rests on."""
-    limits = [
-        f"{value:g} {unit}" for value, unit in ((choice.max_ms, "ms an image"), (choice.max_fit_s, "s to fit")) if value
-    ]
+    budgets = ((choice.max_ms, "ms an image"), (choice.max_fit_s, "s to fit"))
+    limits = [f"{value:g} {unit}" for value, unit in budgets if value]
     budget = f" Budget: {', '.join(limits)}." if limits else ""
     left = f" Not tried, as the time was up: {', '.join(choice.left_out)}." if choice.left_out else ""
     return (
-        f"Fitted on {choice.learned} good images, asked about {choice.held_out} others and {choice.defects} synthetic defects "
-        f"in them.{budget}{left}"
+        f"Fitted on {choice.learned} good images, asked about {choice.held_out} others and {choice.defects} synthetic "
+        f"defects in them.{budget}{left}"
     )
 
 
