@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from onlygood.errors import DataError, ParameterError
+from onlygood.errors import DataError, DataWarning, ParameterError
 from onlygood.evaluation import choosing
 from onlygood.evaluation.choosing import Candidate, Estimate, _Scores, _weighed, choose
 
@@ -21,7 +21,7 @@ SMALL = (
 
 def striped(seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    stripes = 110 + 40 * np.sin(np.arange(96) / 4 + rng.uniform(0, 6))
+    stripes = 110 + 40 * np.sin(np.arange(96) / rng.uniform(2, 9) + rng.uniform(0, 6))
     grey = np.clip(stripes[None] + rng.normal(0, 6, (96, 96)), 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
@@ -38,7 +38,7 @@ def choice(good):
 
 def test_each_candidate_is_asked_about_the_same_held_out_images(choice) -> None:
     first, second, broken = choice.estimates
-    assert choice.learned + choice.held_out == 12 and choice.held_out == 4 and choice.defects == 12
+    assert choice.learned + choice.held_out <= 12 and choice.held_out >= 3 and choice.defects == 3 * choice.held_out
     for one in (first, second):
         assert 0 <= one.auroc <= 1 and 0 <= one.caught <= 1 and 0 <= one.rejected <= 1
         assert one.ms > 0 and one.fit_s > 0 and one.model_mb > 0 and one.error >= 0 and not one.failure
@@ -55,8 +55,9 @@ def test_the_same_seed_chooses_the_same(good, choice) -> None:
 
 def test_near_duplicates_are_not_on_both_sides(good) -> None:
     """A copy of an image is neither learned nor counted when that image is held out."""
-    choice = choose([*good, *good], SMALL[:1], progress=lambda *_: None)
-    assert choice.held_out == 4 and choice.learned == 16
+    with pytest.warns(DataWarning, match="same picture"):
+        choice = choose([*good, *good], SMALL[:1], progress=lambda *_: None)
+    assert choice.held_out >= 3 and choice.learned + 2 * choice.held_out <= 24
 
 
 def test_nothing_within_the_budget(good) -> None:
