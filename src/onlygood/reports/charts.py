@@ -180,7 +180,7 @@ def scatter_chart(
     for px, py in sorted(front):
         steps += [f"H{x(px):.1f}", f"V{y(py):.1f}"] if steps else [f"M{x(px):.1f} {y(py):.1f}"]
     if len(steps) > 1:
-        out.append(f'<path class="front" d="{" ".join(steps)}"/>')
+        out.append(f'<path class="pareto" d="{" ".join(steps)}"/>')
     for dot in dots:
         px, py, half = x(dot.x), y(dot.y), dot.error / (y_high - y_low) * (bottom - top)
         out.append(f'<line class="error" x1="{px:.1f}" x2="{px:.1f}" y1="{py - half:.1f}" y2="{py + half:.1f}"/>')
