@@ -25,8 +25,6 @@ from onlygood.images.layouts import Sample
 from records import replace_between
 from results import data_sets
 
-MARKS = ("<!-- ranks -->", "<!-- end of ranks -->")
-
 
 def measured(name: str, good: list[Path], test: list[Sample], names: list[str]) -> dict[str, Any]:
     """Estimate and truth of each candidate on one set."""
@@ -84,7 +82,7 @@ def main() -> None:
                 file.write(json.dumps(records[-1]) + "\n")
     print(table(records))
     if arguments.into:
-        replace_between(arguments.into, MARKS, table(records))
+        replace_between(arguments.into, "ranks", table(records))
 
 
 if __name__ == "__main__":
