@@ -12,7 +12,20 @@ import pytest
 import onlygood
 from onlygood.methods import Detector, method_names
 
-COMMANDS = ("fit", "inspect", "evaluate", "info", "export", "synthesize", "figures", "data", "weights", "bench", "demo")
+COMMANDS = (
+    "fit",
+    "inspect",
+    "choose",
+    "evaluate",
+    "info",
+    "export",
+    "synthesize",
+    "figures",
+    "data",
+    "weights",
+    "bench",
+    "demo",
+)
 
 
 def test_help_names_every_command_and_each_has_an_example(og) -> None:
@@ -22,7 +35,7 @@ def test_help_names_every_command_and_each_has_an_example(og) -> None:
         assert command in first.out
         help_text = og(command, "-h")
         assert help_text.status == 0 and f"Usage: onlygood {command}" in help_text.out
-    for command in ("fit", "inspect", "evaluate", "info", "export", "synthesize", "figures"):
+    for command in ("fit", "inspect", "choose", "evaluate", "info", "export", "synthesize", "figures"):
         assert f"    onlygood {command} " in og(command, "--help").out
 
 

@@ -48,7 +48,9 @@ def evaluate(
     from onlygood.progress import TerminalProgress
 
     if report is not None:
-        _check_report(report)
+        from onlygood.reports.page import check_page
+
+        check_page(report)
     detector = load(model, engine=engine, threads=threads)
     if false_reject is not None:
         detector.calibration_ = detector.calibration_.at(false_reject)
@@ -122,11 +124,3 @@ def _print_types(result: Evaluation) -> None:
         figure = "-" if row.image_auroc is None else f"{row.image_auroc:.4f}"
         counts = "  ".join(f"{row.verdicts[word]:>{space}}" for word, space in zip(row.verdicts, (4, 6, 4)))
         say(f"{row.name:{max(width, 6)}}  {row.total:>6}  {figure:>11}  {counts}")
-
-
-def _check_report(path: Path) -> None:
-    from onlygood.errors import DataError, require
-
-    require("jinja2", "report", "The HTML report")
-    if not path.parent.is_dir():
-        raise DataError(f"There is no folder {path.parent} to write the report into. Make it first.")

@@ -123,6 +123,94 @@ def roc_chart(labels: ArrayLike, scores: ArrayLike, points: Sequence[OperatingPo
     return "".join([*out, "</svg>"])
 
 
+@dataclass(frozen=True)
+class Dot:
+    """A point of the scatter chart.
+
+    Attributes:
+        name: Shown beside it.
+        x, y: Where; x above 0.
+        error: Half the length of the bar through it, in y.
+        style: CSS class.
+    """
+
+    name: str
+    x: float
+    y: float
+    error: float = 0.0
+    style: str = ""
+
+
+def scatter_chart(
+    dots: Sequence[Dot], front: Sequence[tuple[float, float]], x_name: str, y_name: str, most: float | None = None
+) -> str:
+    """Points over a logarithmic x axis, the line of the front in steps, and a limit of x.
+
+    Args:
+        dots: Points; later ones are drawn over earlier ones.
+        front: Points `(x, y)` of the front, in any order.
+        x_name, y_name: Names of the axes.
+        most: Where the budget ends on the x axis.
+    """
+    left, right, top, bottom = 52.0, 720.0, 14.0, 330.0
+    xs = [dot.x for dot in dots] + ([most] if most else [])
+    low, high = log10(min(xs)) - 0.06, log10(max(xs)) + 0.22  # room for the names on the right
+    y_low = min(dot.y - dot.error for dot in dots)
+    y_high = max(dot.y + dot.error for dot in dots)
+    pad = max(0.04 * (y_high - y_low), 0.002)
+    y_low, y_high = y_low - pad, y_high + pad
+
+    def x(value: float) -> float:
+        return left + (log10(value) - low) / (high - low) * (right - left)
+
+    def y(value: float) -> float:
+        return bottom - (value - y_low) / (y_high - y_low) * (bottom - top)
+
+    out = [_open(760, bottom + 44, f"{y_name} against {x_name}")]
+    for tick in ticks(y_low, y_high):
+        out.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
+        out.append(_text(left - 7, y(tick) + 4, f"{tick:.4g}", "tick", "end"))
+    for tick in _log_ticks(10**low, 10**high):
+        out.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>')
+        out.append(_text(x(tick), bottom + 19, f"{tick:g}", "tick", "middle"))
+    if most:
+        out.append(_rect(x(most), top, right - x(most), bottom - top, "zone ng"))
+        out.append(_text(x(most) - 5, top + 14, f"at most {most:g}", "tick", "end"))
+    steps: list[str] = []
+    for px, py in sorted(front):
+        steps += [f"H{x(px):.1f}", f"V{y(py):.1f}"] if steps else [f"M{x(px):.1f} {y(py):.1f}"]
+    if len(steps) > 1:
+        out.append(f'<path class="pareto" d="{" ".join(steps)}"/>')
+    for dot in dots:
+        px, py, half = x(dot.x), y(dot.y), dot.error / (y_high - y_low) * (bottom - top)
+        out.append(f'<line class="error" x1="{px:.1f}" x2="{px:.1f}" y1="{py - half:.1f}" y2="{py + half:.1f}"/>')
+        hint = f"{dot.name}: {dot.y:.4g} at {dot.x:.3g}"
+        out.append(
+            f'<circle class="dot {dot.style}" cx="{px:.1f}" cy="{py:.1f}" r="6"><title>{escape(hint)}</title></circle>'
+        )
+    for dot, (px, py) in zip(dots, _apart([(x(dot.x), y(dot.y)) for dot in dots])):
+        out.append(_text(px + 11, py + 4, dot.name, f"dot-name {dot.style}", "start"))
+    out.append(_text((left + right) / 2, bottom + 38, x_name, "tick", "middle"))
+    out.append(_text(left, top - 3, y_name, "tick", "start"))
+    return "".join([*out, "</svg>"])
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
+    return [m * 10.0**d for d in decades for m in (1, 2, 5) if low <= m * 10.0**d <= high]
+
+
+def _apart(places: Sequence[tuple[float, float]], line: float = 15.0) -> list[tuple[float, float]]:
+    """Places of names, moved down where they would stand on each other."""
+    moved = list(places)
+    order = sorted(range(len(places)), key=lambda i: places[i][1])
+    for n, i in enumerate(order):
+        for j in order[:n]:
+            if abs(moved[i][0] - moved[j][0]) < 150 and moved[i][1] - moved[j][1] < line:
+                moved[i] = (moved[i][0], moved[j][1] + line)
+    return moved
+
+
 def ticks(low: float, high: float, about: int = 6) -> list[float]:
     """Round numbers from `low` to `high`, some `about` of them."""
     rough = (high - low) / about

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onlygood.errors import require
 from onlygood.evaluation import Evaluation
 from onlygood.files import replacing
 from onlygood.inspection import Verdict
 from onlygood.reports import wording
 from onlygood.reports.charts import Lane, OperatingPoint, roc_chart, score_lanes
-from onlygood.reports.colours import RAMP, VERDICT_COLOURS, VERDICT_INK, hexadecimal
 from onlygood.reports.data import ReportData
 from onlygood.reports.galleries import build_sections
+from onlygood.reports.page import page_environment
 
 
 @dataclass(frozen=True)
@@ -52,17 +50,13 @@ def write_report(path: str | Path, data: ReportData) -> None:
 
 def render_report(data: ReportData) -> str:
     """The report as HTML text; see `write_report`."""
-    require("jinja2", "report", "The HTML report")
-    from jinja2 import Environment, StrictUndefined
+    environment = page_environment("The HTML report")
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
         percent=wording.percent, area=wording.area, interval=wording.interval, counted=wording.counted
     )
-    template = environment.from_string(files("onlygood.reports").joinpath("report.html").read_text(encoding="utf-8"))
-    top = RAMP[:: len(RAMP) // 8]
-    return template.render(
+    html: str = environment.get_template("report.html").render(
         title=data.title,
         note=data.note,
         created=data.created or datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
@@ -77,11 +71,10 @@ def render_report(data: ReportData) -> str:
         sections=build_sections(data),
         has_overlay=data.pixel_threshold is not None,
         has_masks=any(item.mask is not None for item in data.items),
-        gradient=", ".join(hexadecimal((int(r), int(g), int(b))) for r, g, b in top),
         details=_details(data),
         verdicts=list(Verdict),
-        colours={str(v).lower(): (hexadecimal(VERDICT_COLOURS[v]), hexadecimal(VERDICT_INK[v])) for v in Verdict},
     )
+    return html
 
 
 def _tiles(data: ReportData) -> list[Tile]:
