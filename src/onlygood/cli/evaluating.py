@@ -98,6 +98,10 @@ def figure_rows(result: Evaluation, promised: float) -> list[tuple[str, str]]:
         f"AUPRO (limit {result.aupro_limit:g})": result.aupro,
     }
     rows += [(name, f"{value:.4f}") for name, value in areas.items() if value is not None]
+    if result.image_auroc_interval is not None:
+        low, high = result.image_auroc_interval
+        rows[1] = ("image AUROC", f"{result.image_auroc:.4f} (95% interval {low:.3f} to {high:.3f})")
+    rows += [(f"image AUROC, {name}", f"{value:.4f}") for name, value in result.per_nature.items()]
     rates = {
         "false-reject rate": (result.false_reject_rate, f"good called NG; promised: at most {promised:.2%}"),
         "escape rate": (result.escape_rate, "defects called OK"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onlygood.evaluation.bootstrap import bootstrap_interval
 from onlygood.evaluation.epochs import EpochFigures, TrainingCurve, training_curve
 from onlygood.evaluation.evaluate import Evaluation, TypeResult, evaluate, resize_mask
 from onlygood.evaluation.metrics import auroc, average_precision, best_f1, roc_curve
@@ -24,6 +25,7 @@ __all__ = [
     "auroc",
     "average_precision",
     "best_f1",
+    "bootstrap_interval",
     "escape_rate",
     "evaluate",
     "false_reject_rate",

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onlygood.errors import ParameterError
+from onlygood.evaluation.bootstrap import bootstrap_interval
 from onlygood.evaluation.metrics import auroc, average_precision, best_f1, check_labels_and_scores
 from onlygood.evaluation.pixels import aupro, pixel_auroc
 from onlygood.evaluation.rates import Rate, wilson
 from onlygood.inspection import Inspection, Verdict
+
+#: What an anomaly of MVTec LOCO AD can be.
+NATURES = ("structural", "logical")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Evaluation:
         n_good: Good images.
         n_defect: Defective images.
         image_auroc: AUROC of the image scores.
+        image_auroc_interval: Its 95 % bootstrap interval over images; None with fewer than two of a class.
         average_precision: Of the image scores.
         best_f1: Highest F1 over all thresholds; chosen with the labels in view.
         best_f1_threshold: The score that gives it.
@@ -60,6 +65,9 @@ class Evaluation:
         review_rate: Images called REVIEW, of all.
         verdicts: Number of images by truth, `good` and `defect`, and by verdict.
         per_type: One row per type of defect, in order of name; empty if no types were given.
+        per_nature: Image AUROC of the good images against the `structural` and against the `logical` anomalies, and
+            the `mean` of both, REB's total for MVTec LOCO AD. ULSAD's total is `image_auroc`. Empty where no image
+            has a nature, or one of the two lacks.
     """
 
     n_good: int
@@ -78,6 +86,8 @@ class Evaluation:
     review_rate: Rate | None
     verdicts: dict[str, dict[Verdict, int]]
     per_type: tuple[TypeResult, ...] = ()
+    image_auroc_interval: tuple[float, float] | None = None
+    per_nature: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types: rates as numbers, their 95 % intervals apart, None if unknown."""
@@ -99,7 +109,11 @@ class Evaluation:
             "aupro_limit": self.aupro_limit,
             "n_without_mask": self.n_without_mask,
             **{name: rate.value if rate else None for name, rate in rates.items()},
-            "intervals": {name: [rate.low, rate.high] if rate else None for name, rate in rates.items()},
+            "intervals": {
+                "image_auroc": list(self.image_auroc_interval) if self.image_auroc_interval else None,
+                **{name: [rate.low, rate.high] if rate else None for name, rate in rates.items()},
+            },
+            "per_nature": dict(self.per_nature),
             "verdicts": {truth: _plain(counts) for truth, counts in self.verdicts.items()},
             "per_type": [
                 {
@@ -121,6 +135,7 @@ def evaluate(
     masks: Sequence[ArrayLike | None] | None = None,
     *,
     types: Sequence[str] | None = None,
+    natures: Sequence[str | None] | None = None,
     aupro_limit: float = 0.3,
 ) -> Evaluation:
     """Compare what a detector said with what is true.
@@ -133,6 +148,7 @@ def evaluate(
             the map is resized to the map's by taking the nearest pixel, and components are found after that;
             a defect thinner than a pixel of the map can vanish by it.
         types: One per image: the type of defect; those of good images are not used.
+        natures: One per image: `structural`, `logical`, or None.
         aupro_limit: Highest pixel false-positive rate of AUPRO, in (0, 1].
 
     Returns:
@@ -143,7 +159,7 @@ def evaluate(
             or a good image has a mask that marks a defect.
     """
     truth, scores = check_labels_and_scores(labels, [one.score for one in inspections])
-    for name, values in (("masks", masks), ("types", types)):
+    for name, values in (("masks", masks), ("types", types), ("natures", natures)):
         if values is not None and len(values) != truth.size:
             raise ParameterError(f"There must be one of {name} for each of {truth.size} images, not {len(values)}.")
     if not 0 < aupro_limit <= 1:
@@ -171,6 +187,8 @@ def evaluate(
         review_rate=_rate(verdicts == Verdict.REVIEW),
         verdicts={"good": _counts(good), "defect": _counts(defect)},
         per_type=_per_type(truth, scores, verdicts, types) if types is not None else (),
+        image_auroc_interval=bootstrap_interval(truth, scores, auroc) if both else None,
+        per_nature=_per_nature(truth, scores, natures) if natures is not None and both else {},
     )
 
 
@@ -250,6 +268,20 @@ def _per_type(
             )
         )
     return tuple(rows)
+
+
+def _per_nature(
+    truth: NDArray[np.bool_], scores: NDArray[np.float64], natures: Sequence[str | None]
+) -> dict[str, float]:
+    given = np.array([nature or "" for nature in natures], dtype=object)
+    found = {}
+    for nature in NATURES:
+        chosen = truth & (given == nature)
+        if not chosen.any():
+            return {}
+        with_good = chosen | ~truth
+        found[nature] = auroc(truth[with_good], scores[with_good])
+    return {**found, "mean": float(np.mean(list(found.values())))}
 
 
 def _rate(cases: NDArray[np.bool_]) -> Rate | None:

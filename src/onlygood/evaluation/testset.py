@@ -47,6 +47,7 @@ class TestRun:
             [sample.label for sample in self.samples],
             self.masks if any(mask is not None for mask in self.masks) else None,
             types=[sample.defect for sample in self.samples],
+            natures=[sample.nature for sample in self.samples],
             aupro_limit=aupro_limit,
         )
 

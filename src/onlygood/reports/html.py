@@ -88,6 +88,8 @@ def _tiles(data: ReportData) -> list[Tile]:
             pixel.append(f"AUPRO {wording.area(result.aupro)} (to {wording.percent(result.aupro_limit)})")
         if result.image_auroc is None:
             pixel.append("needs good and defective images")
+        if result.image_auroc_interval is not None:
+            pixel.insert(0, wording.between(result.image_auroc_interval))
         promise = wording.judge_promise(data)
         promised = f"promised: at most {wording.percent(data.target_false_reject)}" if promise else ""
         rate = result.false_reject_rate

@@ -48,6 +48,11 @@ def interval(rate: Rate | None) -> str:
     return "" if rate is None else f"95% interval {percent(rate.low)} to {percent(rate.high)}"
 
 
+def between(ends: tuple[float, float]) -> str:
+    """`95% interval 0.913 to 0.987`, of an area."""
+    return f"95% interval {area(ends[0])} to {area(ends[1])}"
+
+
 def counted(rate: Rate | None) -> str:
     """`1 of 58`."""
     return "" if rate is None else f"{rate.count} of {rate.total}"
