@@ -120,6 +120,16 @@ def test_the_limit_is_met_between_two_points() -> None:
         assert aupro([np.ones((5, 5), np.float32)], [mask], limit) == pytest.approx(limit / 2)
 
 
+@pytest.mark.parametrize("most", [1, 7, 60, 10_000])
+@pytest.mark.parametrize("levels", [1, 4, 1000])
+def test_pixel_auroc_is_exact_however_few_pixels_are_held(most: int, levels: int) -> None:
+    maps, masks = random_set(3, levels)
+    maps = [(one - one.mean()).astype(np.float32) * np.float32(1e-3 if n else 10) for n, one in enumerate(maps)]
+    truth, scores = (np.concatenate([part.ravel() for part in parts]) for parts in (masks, maps))
+    expected = sklearn_metrics.roc_auc_score(truth, scores)
+    assert pixel_auroc(iter(maps), iter(masks), most_pixels=most) == pytest.approx(expected, abs=1e-12)
+
+
 def test_constant_maps_give_half_a_pixel_auroc() -> None:
     mask = np.eye(4, dtype=bool)
     assert pixel_auroc([np.full((4, 4), -2.0, np.float32)], [mask]) == 0.5

@@ -16,6 +16,12 @@ def coarse(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.where(bits < 0, ~bits >> 16, (bits >> 16) + (BINS >> 1))
 
 
+def fine(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The lower half, as a number that keeps the order among scores of one `coarse` bin."""
+    bits = (scores + np.float32(0)).view(np.int32)
+    return (np.where(bits < 0, ~bits, bits) & (BINS - 1)).astype(np.int64)
+
+
 def lowest_bin(histogram: NDArray[np.int64], budget: float) -> int:
     """The bin, of normal scores, in which the false positives pass the budget: nothing below it matters."""
     passes = int(np.searchsorted(np.cumsum(histogram[::-1]), budget, side="right"))
