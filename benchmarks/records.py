@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import onlygood
-from onlygood.evaluation.machine import machine, versions
+from onlygood.evaluation.machine import machine, source_hash, versions
 from onlygood.files import replacing
 
 
@@ -40,7 +37,7 @@ class Records:
             "kind": kind,
             "key": key,
             "values": values,
-            "code": code(),
+            "code": source_hash(),
             "machine": machine(),
             "versions": {**versions(), **more},
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -66,7 +63,7 @@ class Records:
 
     def done(self, kind: str, key: dict[str, Any], ours: bool = True) -> bool:
         """Whether this was measured and did not fail; if it is of onlygood, with the code as it is now."""
-        return any(record["key"] == key and (not ours or record["code"] == code()) for record in self.good(kind, **key))
+        return any(record["key"] == key and (not ours or record["code"] == source_hash()) for record in self.good(kind, **key))
 
     def counting(self, base: dict[str, Any]) -> list[dict[str, Any]]:
         """The last measurement of each kind and key, of those that have these settings or none."""
@@ -79,16 +76,6 @@ class Records:
     def everything(self) -> list[dict[str, Any]]:
         """All measurements, those that no longer count too."""
         return list(self._all)
-
-
-@cache
-def code() -> str:
-    """Eight digits that change whenever the package's source does."""
-    digest = hashlib.sha256()
-    root = Path(onlygood.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return digest.hexdigest()[:8]
 
 
 def where(records: list[dict[str, Any]]) -> str:

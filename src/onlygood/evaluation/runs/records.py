@@ -39,7 +39,7 @@ CREATE TABLE runs (
     data TEXT NOT NULL,          -- fingerprint of the data
     started TEXT NOT NULL,       -- ISO 8601, UTC
     ended TEXT NOT NULL
-) STRICT
+)
 """
 _COLUMNS = (
     "key dataset category method spec status error traceback figures costs circumstances data started ended".split()
