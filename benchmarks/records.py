@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from onlygood.evaluation.machine import machine, source_hash, versions
+from onlygood.evaluation.machine import machine, versions
+from onlygood.evaluation.machine import source_hash as code
 from onlygood.files import replacing
 
 
@@ -37,7 +38,7 @@ class Records:
             "kind": kind,
             "key": key,
             "values": values,
-            "code": source_hash(),
+            "code": code(),
             "machine": machine(),
             "versions": {**versions(), **more},
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -63,7 +64,7 @@ class Records:
 
     def done(self, kind: str, key: dict[str, Any], ours: bool = True) -> bool:
         """Whether this was measured and did not fail; if it is of onlygood, with the code as it is now."""
-        return any(record["key"] == key and (not ours or record["code"] == source_hash()) for record in self.good(kind, **key))
+        return any(record["key"] == key and (not ours or record["code"] == code()) for record in self.good(kind, **key))
 
     def counting(self, base: dict[str, Any]) -> list[dict[str, Any]]:
         """The last measurement of each kind and key, of those that have these settings or none."""
