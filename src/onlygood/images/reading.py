@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from onlygood.errors import ImageError
+from onlygood.images.cifar10 import is_image_path, read_image_path
 
 #: File name endings that a folder is searched for (lower case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -35,8 +36,9 @@ def read_image(source: str | Path | BinaryIO | bytes | NDArray[np.generic], name
     images of one camera stay comparable (no stretching to the darkest and brightest pixel).
 
     Args:
-        source: A path, bytes or a binary file of PNG, JPEG, BMP, TIFF or WebP; or an array, `(h, w)`,
-            `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)` of uint8, uint16, bool or floats in [0, 1].
+        source: A path, bytes or a binary file of PNG, JPEG, BMP, TIFF or WebP; the path of an image inside a file of
+            CIFAR-10 (`data_batch_1.bin/00017`); or an array, `(h, w)`, `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)` of
+            uint8, uint16, bool or floats in [0, 1].
         name: What to call the image in errors; the path or `image` if not given.
 
     Returns:
@@ -48,6 +50,8 @@ def read_image(source: str | Path | BinaryIO | bytes | NDArray[np.generic], name
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "image")
     name = name or (str(source) if isinstance(source, str | Path) else "image")
+    if isinstance(source, str | Path) and is_image_path(Path(source)):
+        return read_image_path(Path(source))
     with opened(source, name) as image:
         return _to_rgb(image, name)
 
@@ -69,7 +73,7 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
 
 
 def read_masks(paths: Sequence[str | Path]) -> NDArray[np.bool_]:
-    """The union `(h, w)` of the masks of one image, at least one; raises `ImageError` also where they differ in size."""
+    """The union `(h, w)` of the masks of one image, one at least; raises `ImageError`, also if their sizes differ."""
     union = read_mask(paths[0])
     for path in paths[1:]:
         mask = read_mask(path)

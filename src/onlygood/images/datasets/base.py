@@ -101,13 +101,17 @@ class Category:
     saturations: tuple[Saturation, ...] = ()
 
     def counts(self) -> dict[str, int]:
-        """Images under `train`, `validation`, `good` and `defect`; and under `structural` and `logical` if told."""
+        """Images under `train`, `validation`, `good` and `defect`; and under `structural` and `logical` if told.
+
+        `good` and `defect` are test images; `all_good` are those, training and validation images together.
+        """
         good = sum(sample.label == 0 for sample in self.test)
         counts = {
             "train": len(self.train),
             "validation": len(self.validation),
             "good": good,
             "defect": len(self.test) - good,
+            "all_good": len(self.train) + len(self.validation) + good,
         }
         natures = [sample.nature for sample in self.test]
         if any(natures):

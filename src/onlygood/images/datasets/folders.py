@@ -6,7 +6,15 @@ from pathlib import Path
 
 from onlygood.images.datasets.base import Category, Layout, Problems
 from onlygood.images.datasets.splitting import held_out
-from onlygood.images.datasets.trees import category_folders, images_below, is_category, load_tree, sample_of, subfolders
+from onlygood.images.datasets.trees import (
+    category_folders,
+    images_below,
+    is_category,
+    load_tree,
+    name_of,
+    sample_of,
+    subfolders,
+)
 from onlygood.images.layouts import GOOD_NAMES
 
 _NO_KIND = {"ground_truth", "train", "test", "validation"}
@@ -31,7 +39,7 @@ def _why_not(root: Path) -> str | None:
 def _load(root: Path, problems: Problems) -> list[Category]:
     categories = []
     for folder in _folders(root):
-        problems.category = folder.resolve().name
+        problems.category = name_of(folder)
         if is_category(folder):
             categories.append(load_tree(folder, problems, GOOD_NAMES, masked=None))
         else:
@@ -54,7 +62,7 @@ def _load_plain(folder: Path, problems: Problems) -> Category:
     out = held_out(path.relative_to(folder).as_posix() for path in good)
     for_test = [path for path in good if path.relative_to(folder).as_posix() in out]
     train = tuple(path for path in good if path not in set(for_test))
-    return Category(folder.name, train, test=tuple([sample_of(path, "good") for path in for_test] + tests))
+    return Category(name_of(folder), train, test=tuple([sample_of(path, "good") for path in for_test] + tests))
 
 
 FOLDERS = Layout(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onlygood.images.datasets.base import Category, Layout, Problems
 from onlygood.images.datasets.published import published_counts
-from onlygood.images.datasets.trees import GOOD, category_folders, images_below, load_tree, why_no_categories
+from onlygood.images.datasets.trees import GOOD, category_folders, images_below, load_tree, name_of, why_no_categories
 from onlygood.images.scans import POINT_EXTENSIONS
 
 
@@ -18,7 +18,7 @@ def _layout(name: str, title: str, good: Collection[str] = GOOD) -> Layout:
     def load(root: Path, problems: Problems) -> list[Category]:
         categories = []
         for folder in category_folders(root, published_counts(name)):
-            problems.category = folder.name
+            problems.category = name_of(folder)
             categories.append(load_tree(folder, problems, good))
         return categories
 
@@ -35,7 +35,7 @@ def _why_not_3d(root: Path) -> str | None:
 def _load_3d(root: Path, problems: Problems) -> list[Category]:
     categories = []
     for folder in category_folders(root, published_counts("mvtec_3d")):
-        problems.category = folder.name
+        problems.category = name_of(folder)
         for kind in sorted((*folder.glob("train/*"), *folder.glob("validation/*"), *folder.glob("test/*"))):
             if kind.is_dir():
                 _check_halves(kind, problems)

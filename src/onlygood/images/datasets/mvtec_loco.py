@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from onlygood.errors import DataError
+import numpy as np
+from numpy.typing import NDArray
+
+from onlygood.errors import DataError, ImageError
 from onlygood.images.datasets.base import Category, Layout, Problems, Saturation
 from onlygood.images.datasets.published import published_counts
 from onlygood.images.datasets.trees import (
@@ -14,12 +17,14 @@ from onlygood.images.datasets.trees import (
     category_folders,
     good_images,
     images_below,
+    name_of,
     sample_of,
     subfolders,
     test_folders,
     why_no_categories,
 )
 from onlygood.images.layouts import Sample
+from onlygood.images.reading import opened
 
 NATURES = {"logical_anomalies": "logical", "structural_anomalies": "structural"}
 CONFIG = "defects_config.json"
@@ -68,6 +73,27 @@ def _saturation(entry: Any, path: Path) -> Saturation:
     return one
 
 
+def read_region(path: Path) -> tuple[NDArray[np.bool_], int]:
+    """A mask file of one defect: where it is, bool `(h, w)`, and the pixel value that names its type.
+
+    Raises:
+        DataError: The file has no pixel above 0, or several values above 0.
+        ImageError: It cannot be read.
+    """
+    with opened(path, str(path)) as image:
+        try:
+            pixels = np.asarray(image)
+        except Exception as error:  # Pillow raises almost anything on damage
+            raise ImageError(f"Cannot decode the mask {path}: {error}. Replace the file.") from error
+    if pixels.ndim == 3:
+        pixels = pixels[..., :3].max(axis=2)
+    values = np.unique(pixels[pixels > 0])
+    if len(values) != 1:
+        shown = ", ".join(str(value) for value in values[:5]) or "none"
+        raise DataError(f"A mask file holds one pixel value above 0; {path} holds: {shown}. Unpack the data set again.")
+    return pixels > 0, int(values[0])
+
+
 def _why_not(root: Path) -> str | None:
     return why_no_categories(root, published_counts("mvtec_loco"))
 
@@ -75,7 +101,7 @@ def _why_not(root: Path) -> str | None:
 def _load(root: Path, problems: Problems) -> list[Category]:
     categories = []
     for folder in category_folders(root, published_counts("mvtec_loco")):
-        problems.category = folder.name
+        problems.category = name_of(folder)
         train = good_images(folder / "train", GOOD, problems)
         validation = good_images(folder / "validation", GOOD, problems)
         saturations: tuple[Saturation, ...] = ()
@@ -84,7 +110,7 @@ def _load(root: Path, problems: Problems) -> list[Category]:
         except DataError as error:  # AUROC and AUPRO can do without
             problems.warning(folder / CONFIG, f"No sPRO of {folder.name}: {error}")
         samples = _samples(folder, problems)
-        categories.append(Category(folder.name, tuple(train), tuple(validation), tuple(samples), saturations))
+        categories.append(Category(name_of(folder), tuple(train), tuple(validation), tuple(samples), saturations))
     return categories
 
 

@@ -8,11 +8,36 @@ from pathlib import Path
 
 from onlygood.errors import DataError, DataWarning
 from onlygood.images.datasets.base import DataSet, Layout, Problems
-from onlygood.images.datasets.mvtec_ad import BTAD, MPDD, MVTEC_AD
+from onlygood.images.datasets.folders import FOLDERS
+from onlygood.images.datasets.kolektor import KOLEKTOR_SDD
+from onlygood.images.datasets.magnetic_tile import MAGNETIC_TILE
+from onlygood.images.datasets.manifest import MANIFEST
+from onlygood.images.datasets.mvtec_ad import BTAD, MPDD, MVTEC_3D, MVTEC_AD
+from onlygood.images.datasets.mvtec_loco import MVTEC_LOCO
+from onlygood.images.datasets.packed import CIFAR10, ELPV
 from onlygood.images.datasets.published import compare
+from onlygood.images.datasets.trees import name_of, subfolders
+from onlygood.images.datasets.visa import VISA
+from onlygood.images.elpv import elpv_folder
 
 #: In the order in which a folder is compared with them: the first that fits is it.
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (MVTEC_AD, MPDD, BTAD)}
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        MANIFEST,
+        CIFAR10,
+        ELPV,
+        VISA,
+        KOLEKTOR_SDD,
+        MAGNETIC_TILE,
+        MVTEC_3D,
+        MVTEC_LOCO,
+        MVTEC_AD,
+        MPDD,
+        BTAD,
+        FOLDERS,
+    )
+}
 #: Problems named in an error; the rest are counted.
 _SHOWN = 5
 
@@ -38,10 +63,8 @@ def recognise(root: str | Path) -> Recognition:
     Raises:
         DataError: There is nothing at that path.
     """
-    root = Path(root)
-    if not root.exists():
-        raise DataError(f"There is no folder or file {root}. Check the path.")
-    reasons = {}
+    root = _existing(root)
+    reasons: dict[str, str] = {}
     for name, layout in LAYOUTS.items():
         reason = layout.why_not(root)
         if reason is None:
@@ -55,7 +78,7 @@ def read_dataset(root: str | Path, layout: str | None = None) -> DataSet:
 
     Args and errors as for `open_dataset`, but that nothing wrong inside the set is raised.
     """
-    root = Path(root)
+    root = _existing(root)
     if layout is None:
         found = recognise(root)
         if found.layout is None:
@@ -63,8 +86,6 @@ def read_dataset(root: str | Path, layout: str | None = None) -> DataSet:
         layout = found.layout
     elif layout not in LAYOUTS:
         raise DataError(f"Unknown layout {layout!r}. There are: {', '.join(LAYOUTS)}.")
-    elif not root.exists():
-        raise DataError(f"There is no folder or file {root}. Check the path.")
     chosen = LAYOUTS[layout]
     problems = Problems()
     categories = chosen.load(root, problems)
@@ -72,9 +93,9 @@ def read_dataset(root: str | Path, layout: str | None = None) -> DataSet:
     if not categories and not problems:
         problems.error(root, f"{root} holds no category of {chosen.title}. Name the folder that does.")
     compare(layout, root, categories, problems)
-    return DataSet(
-        chosen.title, layout, root, tuple(sorted(categories, key=lambda c: c.name)), chosen.split, tuple(problems)
-    )
+    name = name_of(root).removesuffix(".csv") if layout in (MANIFEST.name, FOLDERS.name) else chosen.title
+    ordered = tuple(sorted(categories, key=lambda category: category.name))
+    return DataSet(name, layout, root, ordered, chosen.split, tuple(problems))
 
 
 def open_dataset(root: str | Path, layout: str | None = None) -> DataSet:
@@ -84,7 +105,8 @@ def open_dataset(root: str | Path, layout: str | None = None) -> DataSet:
     from the published set is in `problems` and is warned of once.
 
     Args:
-        root: Folder of the data set, of one of its categories, or a CSV manifest.
+        root: Folder of the data set, of one of its categories, or a CSV manifest; `elpv` for what the package
+            elpv-dataset brings.
         layout: One of `LAYOUTS`; None to recognise it.
 
     Raises:
@@ -103,5 +125,18 @@ def open_dataset(root: str | Path, layout: str | None = None) -> DataSet:
     return data
 
 
+def _existing(root: str | Path) -> Path:
+    path = Path(root)
+    if not path.exists() and str(root) == ELPV.name:
+        return elpv_folder()
+    if not path.exists():
+        raise DataError(f"There is no folder or file {path}. Check the path.")
+    return path
+
+
 def _reasons(found: Recognition) -> str:
-    return "; ".join(f"not {LAYOUTS[name].title}: {reason}" for name, reason in found.reasons.items()) + "."
+    reasons = "; ".join(f"not {LAYOUTS[name].title}: {reason}" for name, reason in found.reasons.items())
+    for inside in subfolders(found.root):
+        if any(layout.why_not(inside) is None for layout in LAYOUTS.values()):
+            return f"But {inside} has one: name that. ({reasons})"
+    return f"{reasons[0].upper()}{reasons[1:]}."

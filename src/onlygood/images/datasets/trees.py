@@ -28,6 +28,11 @@ def images_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if is_image(path, folder)) if folder.is_dir() else []
 
 
+def name_of(folder: Path) -> str:
+    """Name of a folder, also if it is given as `.`; a link keeps its own name."""
+    return folder.absolute().name if folder.name in ("", ".") else folder.name
+
+
 def is_category(folder: Path) -> bool:
     """Whether a folder holds `train` or `test`."""
     return (folder / "train").is_dir() or (folder / "test").is_dir()
@@ -51,7 +56,7 @@ def why_no_categories(root: Path, published: Iterable[str]) -> str | None:
     found = category_folders(root)
     if not found:
         return "no folder holds train/ or test/"
-    strange = [path.name for path in found if path.name not in known]
+    strange = [name_of(path) for path in found if name_of(path) not in known]
     return f"it has no category {strange[0]!r}" if strange else None
 
 
@@ -93,7 +98,7 @@ def load_tree(
         if not (folder / "test" / other.name).is_dir():
             beside = folder / "test" / other.name
             problems.error(other, f"{other} holds masks, but there is no folder {beside}. Unpack the data set again.")
-    return Category(folder.name, tuple(train), tuple(held_out), tuple(samples))
+    return Category(name_of(folder), tuple(train), tuple(held_out), tuple(samples))
 
 
 def good_images(folder: Path, good: Collection[str], problems: Problems) -> list[Path]:

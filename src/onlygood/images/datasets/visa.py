@@ -42,9 +42,14 @@ def _load(root: Path, problems: Problems) -> list[Category]:
         problems.category = name
         path = root / image
         truth = root / mask if mask else None
-        if split not in ("train", "test") or label not in ("normal", "anomaly") or (split, label) == (
-            "train",
-            "anomaly",
+        if (
+            split not in ("train", "test")
+            or label not in ("normal", "anomaly")
+            or (split, label)
+            == (
+                "train",
+                "anomaly",
+            )
         ):
             problems.error(table, f"Line {number} of {table} says {split!r}, {label!r}. Unpack the data set again.")
             continue
