@@ -86,7 +86,7 @@ def fit(
         "seed": seed,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    given |= dict(_setting(text) for text in settings or ())
+    given |= dict(read_setting(text) for text in settings or ())
     if "review" not in given and given.get("false_reject", 0) > REVIEW:
         given["review"] = given["false_reject"]
     kind = find_method(method)
@@ -98,7 +98,8 @@ def fit(
     pairs([*summary_rows(read_manifest(output), output), ("written", f"{output} ({file_size(output)})")])
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def read_setting(text: str) -> tuple[str, Any]:
+    """Name and value of `--set name=value`."""
     name, sign, value = text.partition("=")
     name = name.strip().replace("-", "_")
     if not sign or not name:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ LEFT_FREE = 2**30
 class SharedFeatures:
     """A folder of features that many runs, in any number of processes, read and add to.
 
-    Only graphs on the CPU and with published weights take part: of a GPU nothing promises the same bits for one image as
+    Only graphs on the CPU that were not fine-tuned take part: of a GPU nothing promises the same bits for one image as
     for eight at a time, and a fine-tuned backbone is of one run.
 
     Args:
@@ -70,7 +70,7 @@ class SharedFeatures:
         made_by = f"{engine.name} {version} {machine()['cpu']}"
         name = hashlib.sha256(hashlib.sha256(graph.onnx).digest() + made_by.encode()).hexdigest()[:32]
         outputs = ("patches", "embedding") if graph.spec.embedding else ("patches",)
-        return _Sharing(engine, self, self.folder / name, outputs)
+        return cast(Engine, _Sharing(engine, self, self.folder / name, outputs))
 
     def _count(self, found: int, computed: int) -> None:
         with self._lock:
@@ -81,10 +81,8 @@ class SharedFeatures:
 class _Sharing:
     """An engine that looks into the folder first."""
 
-    name = "sharing"  # replaced by that of the engine
-
     def __init__(self, engine: Engine, shared: SharedFeatures, folder: Path, outputs: Sequence[str]) -> None:
-        self.name = engine.name  # type: ignore[misc]
+        self.name = engine.name
         self.device = engine.device
         self._engine, self._shared, self._folder, self._outputs = engine, shared, folder, tuple(outputs)
 
@@ -92,9 +90,8 @@ class _Sharing:
         """As `Engine.run`."""
         if self._shared._paused:
             return self._engine.run(images)
-        return self._all(images, self._outputs[:1], lambda some: {self._outputs[0]: self._engine.run(some)})[
-            self._outputs[0]
-        ]
+        first = self._outputs[0]
+        return self._all(images, [first], lambda some: {first: self._engine.run(some)})[first]
 
     def run_named(self, inputs: Inputs) -> Outputs:
         """As `Engine.run_named`."""

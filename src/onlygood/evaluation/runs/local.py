@@ -39,8 +39,8 @@ class _Worker:
 class LocalEngine:
     """Runs tasks in processes of their own, each of which does one run after the other.
 
-    A run whose worker is killed (by the system for want of memory, say) is tried once more in a new one, then recorded as
-    failed. The workers end with this process, however it ends.
+    A run whose worker is killed (by the system for want of memory, say) is tried once more in a new one, then recorded
+    as failed. The workers end with this process, however it ends.
 
     Args:
         workers: Processes.

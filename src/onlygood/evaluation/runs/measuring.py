@@ -183,10 +183,10 @@ def _figures(detector: Detector, tested: TestRun) -> dict[str, Any]:
 
 
 def _milliseconds(detector: Detector, samples: Sequence[Sample], shared: SharedFeatures | None) -> float:
-    """Milliseconds from file to verdict and map, a mean over some test images; nothing shared, the first not counted."""
+    """Milliseconds from file to verdict and map, the mean of some test images; features are not shared."""
     some = [samples[place] for place in spread(len(samples), TIMED)]
     with nullcontext() if shared is None else shared.paused():
-        run_test(detector, some[:1], allow_training_images=True)
+        run_test(detector, some[:1], allow_training_images=True)  # the first one allocates
         return run_test(detector, some, allow_training_images=True).ms_per_image
 
 

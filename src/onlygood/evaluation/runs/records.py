@@ -42,7 +42,20 @@ CREATE TABLE runs (
 )
 """
 _COLUMNS = (
-    "key dataset category method spec status error traceback figures costs circumstances data started ended".split()
+    "key",
+    "dataset",
+    "category",
+    "method",
+    "spec",
+    "status",
+    "error",
+    "traceback",
+    "figures",
+    "costs",
+    "circumstances",
+    "data",
+    "started",
+    "ended",
 )
 
 
@@ -171,7 +184,9 @@ class Records:
             raise DataError(f"The file of records {self.path} cannot be used: {error}. Name another file.") from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        mark, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+        mark, version = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
         if (mark, version) == (APPLICATION_ID, VERSION):
             return
         if mark == APPLICATION_ID:
@@ -197,7 +212,9 @@ def _record(row: dict[str, Any]) -> Record:
         row["started"],
         row["ended"],
         row["data"],
-        *(json.loads(row[name]) for name in ("figures", "costs", "circumstances")),
+        json.loads(row["figures"]),
+        json.loads(row["costs"]),
+        json.loads(row["circumstances"]),
         row["error"] or "",
         row["traceback"] or "",
     )

@@ -14,9 +14,9 @@ SHOTS = (1, 2, 5, 10, 16, 20, 50)
 def draw_shots(hashes: Sequence[str], fingerprint: str, shots: int, draw: int) -> list[int]:
     """Places of the images of a draw, ascending.
 
-    Every image is given a number by SHA-256 from the data's fingerprint, the shots, the draw and its own contents; those
-    with the smallest are taken. So a draw is the same on every machine and with every version of NumPy, wherever the
-    files lie and whatever they are called. Copies of an image are one: the first stands for all.
+    Every image is given a number by SHA-256 from the data's fingerprint, the shots, the draw and its own contents;
+    those with the smallest are taken. So a draw is the same on every machine and with every version of NumPy, wherever
+    the files lie and whatever they are called. Copies of an image are one: the first stands for all.
 
     Args:
         hashes: Of the contents of each training image, in order of path.

@@ -52,7 +52,9 @@ class RunSpec:
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
                 raise ParameterError(f"{name}={value!r}: a whole number of at least {least}.")
         if self.shots is None and self.draw:
-            raise ParameterError(f"draw={self.draw}: without shots all training images are taken, so there is one draw.")
+            raise ParameterError(
+                f"draw={self.draw}: without shots all training images are taken, so there is one draw."
+            )
         if self.shots is not None and self.most_train is not None:
             raise ParameterError("shots and most_train both say which training images to take. Give one of them.")
         for name in NOT_PARAMETERS:
