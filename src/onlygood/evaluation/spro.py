@@ -22,7 +22,6 @@ from onlygood.images.layouts import Sample
 
 #: False-positive rates up to which the paper integrates; 0.05 is its headline.
 SPRO_LIMITS = (0.01, 0.05, 0.1, 0.3, 1.0)
-_MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,8 @@ def _pairs(
     maps: Iterable[NDArray[np.float32]], regions: Iterable[Sequence[Region]]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_], Sequence[Region]]]:
     """Each map, where it lies outside all regions, and its regions; checked."""
-    for number, (scores, found) in enumerate(zip_longest(maps, regions, fillvalue=_MISSING), 1):
-        if scores is _MISSING or found is _MISSING:
+    for number, (scores, found) in enumerate(zip_longest(maps, regions), 1):
+        if scores is None or found is None:
             raise ParameterError("There must be a list of regions for each map, but their numbers differ.")
         values = np.asarray(scores, dtype=np.float32)
         if values.ndim != 2 or not np.isfinite(values).all():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onlygood.errors import DataError, DataWarning
-from onlygood.images.datasets.base import DataSet, Layout, Problems
+from onlygood.images.datasets.base import Category, DataSet, Layout, Problems
 from onlygood.images.datasets.folders import FOLDERS
 from onlygood.images.datasets.kolektor import KOLEKTOR_SDD
 from onlygood.images.datasets.magnetic_tile import MAGNETIC_TILE
@@ -89,7 +89,7 @@ def read_dataset(root: str | Path, layout: str | None = None) -> DataSet:
     chosen = LAYOUTS[layout]
     problems = Problems()
     categories = chosen.load(root, problems)
-    problems.category = None
+    _need_images(root, categories, problems)
     if not categories and not problems:
         problems.error(root, f"{root} holds no category of {chosen.title}. Name the folder that does.")
     compare(layout, root, categories, problems)
@@ -123,6 +123,18 @@ def open_dataset(root: str | Path, layout: str | None = None) -> DataSet:
         more = f" ({len(differences) - 1} more differences)" if len(differences) > 1 else ""
         warnings.warn(f"{data.name} in {data.root}: {differences[0]}{more}", DataWarning, stacklevel=2)
     return data
+
+
+def _need_images(root: Path, categories: list[Category], problems: Problems) -> None:
+    """A category without images of some sort is an error, unless what is missing was named already."""
+    named = {problem.category for problem in problems if problem.severity == "error"}
+    for category in categories:
+        problems.category = category.name
+        counts = category.counts()
+        for key, what in (("train", "training"), ("good", "good test"), ("defect", "defective test")):
+            if not counts[key] and category.name not in named:
+                problems.error(root, f"{category.name} in {root} has no {what} image. Add some.")
+    problems.category = None
 
 
 def _existing(root: str | Path) -> Path:
