@@ -16,7 +16,7 @@ NOT_PARAMETERS = ("seed", "threads")
 _ALWAYS = ("dataset", "category", "method")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunSpec:
     """One run.
 
@@ -93,6 +93,9 @@ class RunSpec:
         """The method with its preset and parameters, such as `knn (paper) coreset=0.1`."""
         preset = f" ({self.preset})" if self.preset else ""
         return self.method + preset + "".join(f" {name}={value}" for name, value in sorted(self.parameters.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunSpec) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.key)
