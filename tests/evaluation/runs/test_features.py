@@ -13,7 +13,8 @@ from onlygood.methods import find_method
 
 def fitted_scores(method: str, tiles: Path) -> list[np.ndarray]:
     """Scores and maps of a detector fitted anew, and what it was calibrated with."""
-    detector = find_method(method)(size=64, threads=1).fit(tiles / "blue", progress=lambda *_: None)
+    small = {"epochs": 4, "updates": 1} if method == "simplenet" else {}
+    detector = find_method(method)(size=64, threads=1, **small).fit(tiles / "blue", progress=lambda *_: None)
     found = detector.inspect(tiles / "blue" / "test", progress=lambda *_: None)
     maps = [one.map for one in found if one.map is not None]
     return [np.array([one.score for one in found]), *maps, detector.calibration_.scores]
