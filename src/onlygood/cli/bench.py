@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onlygood.cli import sweeping
 from onlygood.cli.options import EngineOption, ThreadsOption
 from onlygood.cli.output import pairs, print_json, say
 
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Measure on this machine.",
+    help="Measure speed; run methods on data sets.",
 )
+
+
+app.command("run", short_help="Run methods on data sets, one record per run.")(sweeping.run)
+app.command("list", short_help="List the runs in a file of records.")(sweeping.list_runs)
 
 
 @app.callback()
 def bench() -> None:
-    """Measure on this machine."""
+    """Measure speed; run methods on data sets."""
 
 
 @app.command(short_help="Time every step of inspecting with a model file.")
