@@ -1,9 +1,9 @@
 """The papers' printed values, as data: one file per paper in `values/`, each number with its source.
 
-A file holds the tables as they are printed, as grids: a label, a colon and the cells of each line. What the lines and the
-columns of a grid stand for is said by `down` and `across`: `row` (a method or a setting), `category`, `dataset`, `metric`
-or `shots`. A cell holds one number for each of `metrics`, split by `|`, each with the standard deviation after `±` where
-one is printed; `-` is an empty cell. A column `metric:category` has a metric of its own.
+A file holds the tables as they are printed, as grids: a label, a colon and the cells of each line. What the lines
+and the columns of a grid stand for is said by `down` and `across`: `row` (a method or a setting), `category`,
+`dataset`, `metric` or `shots`. A cell holds one number for each of `metrics`, split by `|`, each with the standard
+deviation after `±` where one is printed; `-` is an empty cell. A column `metric:category` has a metric of its own.
 """
 
 from __future__ import annotations
