@@ -169,7 +169,8 @@ class _Ours:
             return replace(place, reasons=part)
         reasons = list(self.reasons)
         if len(self.row.settings) > 1:
-            reasons.append(f"ours, too, is the best of {len(self.row.settings)} settings by test score")
+            tried = len({repr(sorted(one.parameters.items())) for one in self.records})
+            reasons.append(f"ours, too, is the best by test score, of {tried} of {len(self.row.settings)} settings")
         if len(whole) < self.row.seeds:
             reasons.append(f"ours: {len(whole)} of {self.row.seeds} seeds")
         spread = stdev(whole) if len(whole) > 1 else None
