@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onlygood.errors import require
 from onlygood.evaluation import Evaluation
 from onlygood.files import replacing
 from onlygood.inspection import Verdict
 from onlygood.reports import wording
 from onlygood.reports.charts import Lane, OperatingPoint, roc_chart, score_lanes
-from onlygood.reports.colours import RAMP, VERDICT_COLOURS, VERDICT_INK, hexadecimal
 from onlygood.reports.data import ReportData
 from onlygood.reports.galleries import build_sections
+from onlygood.reports.pages import page_template
 
 
 @dataclass(frozen=True)
@@ -52,16 +50,9 @@ def write_report(path: str | Path, data: ReportData) -> None:
 
 def render_report(data: ReportData) -> str:
     """The report as HTML text; see `write_report`."""
-    require("jinja2", "report", "The HTML report")
-    from jinja2 import Environment, StrictUndefined
+    template = page_template("report.html")
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(
-        percent=wording.percent, area=wording.area, interval=wording.interval, counted=wording.counted
-    )
-    template = environment.from_string(files("onlygood.reports").joinpath("report.html").read_text(encoding="utf-8"))
-    top = RAMP[:: len(RAMP) // 8]
     return template.render(
         title=data.title,
         note=data.note,
@@ -77,10 +68,8 @@ def render_report(data: ReportData) -> str:
         sections=build_sections(data),
         has_overlay=data.pixel_threshold is not None,
         has_masks=any(item.mask is not None for item in data.items),
-        gradient=", ".join(hexadecimal((int(r), int(g), int(b))) for r, g, b in top),
         details=_details(data),
         verdicts=list(Verdict),
-        colours={str(v).lower(): (hexadecimal(VERDICT_COLOURS[v]), hexadecimal(VERDICT_INK[v])) for v in Verdict},
     )
 
 
