@@ -9,6 +9,7 @@ import typer
 
 from onlygood.cli.options import EngineOption, ThreadsOption
 from onlygood.cli.output import pairs, print_json, say
+from onlygood.cli.tables import tables
 
 if TYPE_CHECKING:
     from onlygood.evaluation.speed import Speed
@@ -24,6 +25,9 @@ app = typer.Typer(
 @app.callback()
 def bench() -> None:
     """Measure on this machine."""
+
+
+app.command("tables", short_help="Write a paper's tables: printed and measured.")(tables)
 
 
 @app.command(short_help="Time every step of inspecting with a model file.")

@@ -38,13 +38,13 @@ def pairs_chart(pairs: Sequence[Pair], axis: str) -> str:
     reach = [value for pair in shown for value in (pair.printed, pair.ours) if value is not None]
     reach += [pair.ours + sign * pair.std for pair in shown if pair.std and pair.ours is not None for sign in (-1, 1)]
     low, high = _padded(min(reach), max(reach))
-    left, right, top, row = 250.0, 690.0, 10.0, 26.0
+    left, right, top, row = 196.0, 540.0, 10.0, 26.0
     bottom = top + row * len(shown)
 
     def x(value: float) -> float:
         return left + (value - low) / (high - low) * (right - left)
 
-    out = [_open(720, bottom + 44, f"{axis}: printed and ours")]
+    out = [_open(560, bottom + 44, f"{axis}: printed and ours")]
     for tick in ticks(low, high):
         if low <= tick <= high:
             out.append(_line(x(tick), top, x(tick), bottom, "grid"))
@@ -72,7 +72,7 @@ def curves_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, *, lines: bo
     xs = [x for curve in curves for x, _ in curve.points]
     ys = [y for curve in curves for _, y in curve.points]
     (x_low, x_high), (y_low, y_high) = _padded(min(xs), max(xs), 0.03), _padded(min(ys), max(ys))
-    left, right, top, bottom = 64.0, 700.0, 14.0, 294.0
+    left, right, top, bottom = 60.0, 548.0, 12.0, 252.0
 
     def at(x: float, y: float) -> tuple[float, float]:
         return (
@@ -80,7 +80,7 @@ def curves_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, *, lines: bo
             bottom - (y - y_low) / (y_high - y_low) * (bottom - top),
         )
 
-    out = [_open(720, bottom + 48, f"{y_axis} over {x_axis}")]
+    out = [_open(560, bottom + 48, f"{y_axis} over {x_axis}")]
     for tick in ticks(y_low, y_high):
         if y_low <= tick <= y_high:
             y = at(x_low, tick)[1]

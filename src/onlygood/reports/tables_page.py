@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -69,7 +69,7 @@ def render_tables(
     template = page_template("tables.html")
     sections = [
         Section(label, label.lower().replace(" ", "-"), found, _charts(found), any(grid.has_ours for grid in found))
-        for label, group in groupby(_by_label(grids(compared, paper)), key=lambda grid: grid.table)
+        for label, group in groupby(grids(compared, paper), key=lambda grid: grid.table)
         for found in (tuple(group),)
     ]
     return template.render(
@@ -87,13 +87,6 @@ def render_tables(
         difference=_difference,
         tone=_tone,
     )
-
-
-def _by_label(found: Iterable[Grid]) -> list[Grid]:
-    """Grids of one label together, labels in order of appearance."""
-    found = list(found)
-    order = list(dict.fromkeys(grid.table for grid in found))
-    return sorted(found, key=lambda grid: order.index(grid.table))
 
 
 def _summary(compared: Sequence[Compared]) -> list[tuple[str, str, str]]:
@@ -118,14 +111,14 @@ def _charts(found: Sequence[Grid]) -> tuple[tuple[str, Any, tuple[tuple[Any, str
 
     charts = []
     for grid in found:
-        cells = [cell.compared for line in grid.lines for cell in line.cells if cell is not None]
-        means = [one for one in cells if one.category == "mean" and one.ours is not None and one.shots is None]
+        means = [one for one in grid.overall if one.ours is not None and one.shots is None]
         axis = metric_name(grid.metric)
         if any(one.swept for one in means):
             charts += _sweeps(means, axis)
         elif len(means) > 1 and len({one.dataset for one in means}) == 1:
             key = ((_ring("printed"), "printed"), (_ring("ours"), "ours, with the standard deviation over seeds"))
-            title = f"{title_of(means[0].dataset)}: {axis}, mean over all categories"
+            what = "mean over all categories" if means[0].category == "mean" else means[0].category
+            title = f"{title_of(means[0].dataset)}: {axis}, {what}"
             used = key if any(one.published for one in means) else key[1:]
             charts.append((title, Markup(pairs_chart([_pair(one) for one in means], axis)), used))
     charts += _speeds(found)
@@ -153,12 +146,12 @@ def _speeds(found: Sequence[Grid]) -> list[tuple[str, Any, tuple[tuple[Any, str]
     """Image AUROC against images a second, where both were measured."""
     from markupsafe import Markup
 
-    cells = [cell.compared for grid in found for line in grid.lines for cell in line.cells if cell is not None]
-    at = {(one.metric, one.dataset, one.row): one.ours for one in cells if one.category == "mean"}
+    cells = [one for grid in found for one in grid.overall]
+    at = {(one.metric, one.dataset, one.row): one.ours for one in cells}
     points: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for one in cells:
         speed, auroc = (at.get((name, one.dataset, one.row)) for name in ("images_per_second", "image_auroc"))
-        if one.metric == "image_auroc" and one.category == "mean" and speed is not None and auroc is not None:
+        if one.metric == "image_auroc" and speed is not None and auroc is not None:
             name = one.row.rsplit(f", {one.swept[0]}=", 1)[0] if one.swept else one.row
             points.setdefault((one.dataset, name), []).append((speed, 100 * auroc))
     charts = []

@@ -201,7 +201,7 @@ def _unprinted(ours: _Ours) -> Iterator[Compared]:
     row = ours.row
     categories = sorted({one.category for one in ours.records})
     for metric in _metrics_in_order(ours.records):
-        for category in (*categories, "mean"):
+        for category in (*categories, *(["mean"] if len(categories) > 1 else [])):
             place = Compared(row.table, row.row, row.dataset, category, metric, swept=row.swept)
             wanted = (members(row.dataset, "mean") or categories) if category == "mean" else (category,)
             filled = ours.fill(place, wanted)

@@ -51,8 +51,8 @@ class Grid:
     """One metric of one table.
 
     Attributes:
-        table: Label, such as `Table 2`.
-        about: What the table shows.
+        table: Label, such as `Table 2`, or `Table 2 on cookie` of what is not printed.
+        about: What the table shows; empty of what is not printed.
         metric: Key of the metric.
         dataset: The data set, if it is one.
         columns: Their headings.
@@ -78,6 +78,12 @@ class Grid:
         """Whether any of it was run."""
         return any(line.has_ours for line in self.lines)
 
+    @property
+    def overall(self) -> tuple[Compared, ...]:
+        """Its means over all categories, or its only column."""
+        cells = (cell.compared for line in self.lines for cell in line.cells if cell is not None)
+        return tuple(one for one in cells if one.category == "mean" or len(self.columns) == 1)
+
 
 def metric_name(metric: str) -> str:
     """As people write it, with its unit."""
@@ -89,15 +95,22 @@ def metric_name(metric: str) -> str:
 
 
 def grids(compared: Iterable[Compared], paper: Paper) -> tuple[Grid, ...]:
-    """All numbers as grids; figures and data sets the paper does not report on have grids of their own."""
+    """All numbers as grids; what is not printed has grids of its own."""
     about = {table.label: table.about for table in reversed(paper.tables)}
     groups: dict[tuple[str, str, str], list[Compared]] = {}
     for one in compared:
-        alone = "" if one.published else one.dataset
-        groups.setdefault((one.table, alone, one.metric), []).append(one)
-    return tuple(
-        _grid(table, about.get(table, ""), alone, metric, members) for (table, alone, metric), members in groups.items()
-    )
+        alone = "" if one.published else title_of(one.dataset)
+        label = f"{one.table} on {alone}" if alone else one.table
+        groups.setdefault((label, "" if alone else about[one.table], one.metric), []).append(one)
+    order = {label: place for place, label in enumerate(dict.fromkeys(key[0] for key in groups))}
+    metrics = [*METRIC_NAMES]
+    ranked = sorted(groups.items(), key=lambda kept: (order[kept[0][0]], _rank(metrics, kept[0][2])))
+    return tuple(_grid(label, said, metric, members) for (label, said, metric), members in ranked)
+
+
+def _rank(metrics: Sequence[str], metric: str) -> int:
+    """Image AUROC first, whatever the order in print."""
+    return metrics.index(metric) if metric in metrics else len(metrics)
 
 
 def show(value: float, metric: str, places: int = 1, *, signed: bool = False) -> str:
@@ -134,9 +147,11 @@ def remark_text(remark: Remark) -> str:
     return f"{remark.kind}: {remark.text}" if remark.kind != "note" else remark.text
 
 
-def _grid(table: str, about: str, alone: str, metric: str, members: Sequence[Compared]) -> Grid:
+def _grid(table: str, about: str, metric: str, members: Sequence[Compared]) -> Grid:
     several = len({one.dataset for one in members}) > 1
-    places = list(dict.fromkeys((one.dataset, one.category, one.shots) for one in members))
+    found_places = dict.fromkeys((one.dataset, one.category, one.shots) for one in members)
+    # Means first: they are what is looked for, and a wide table is cut off at its right.
+    places = sorted(found_places, key=lambda place: (place[1] != "mean", not place[1].startswith("mean")))
     rows = dict.fromkeys(one.row for one in members)
     at = {(one.row, one.dataset, one.category, one.shots): one for one in members}
     notes: dict[str, int] = {}
@@ -152,7 +167,7 @@ def _grid(table: str, about: str, alone: str, metric: str, members: Sequence[Com
         lines.append(Line(row, cells, _numbered(notes, shared)))
     dataset = members[0].dataset if not several else ""
     columns = tuple(_heading(*place, several=several) for place in places)
-    return Grid(table, about, metric, alone or dataset, columns, tuple(lines), tuple(notes))
+    return Grid(table, about, metric, dataset, columns, tuple(lines), tuple(notes))
 
 
 def _heading(dataset: str, category: str, shots: int | None, *, several: bool) -> str:
