@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from statistics import fmean, stdev
 from typing import Any
 
@@ -117,7 +118,9 @@ class _Record:
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"Record {number}: {error}") from error
         metrics = record["metrics"]
-        self.metrics = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
+        self.metrics = {
+            name: float(value) for name, value in metrics.items() if isinstance(value, int | float) and isfinite(value)
+        }
         for name, parts in _OF_OTHERS.items():
             if all(part in self.metrics for part in parts):
                 self.metrics.setdefault(name, fmean(self.metrics[part] for part in parts))

@@ -58,6 +58,7 @@ def _content(paper: str) -> dict[str, Any]:
     return read_toml("runs", paper)
 
 
+@cache
 def rows_of(paper: str) -> tuple[Row, ...]:
     """Every row of every table and figure of a paper, those that cannot be run too.
 
