@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import onlygood
 from onlygood.evaluation.machine import machine, versions
+from onlygood.evaluation.machine import source_hash as code
 from onlygood.files import replacing
 
 
@@ -79,16 +77,6 @@ class Records:
     def everything(self) -> list[dict[str, Any]]:
         """All measurements, those that no longer count too."""
         return list(self._all)
-
-
-@cache
-def code() -> str:
-    """Eight digits that change whenever the package's source does."""
-    digest = hashlib.sha256()
-    root = Path(onlygood.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return digest.hexdigest()[:8]
 
 
 def where(records: list[dict[str, Any]]) -> str:

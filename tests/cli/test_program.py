@@ -12,7 +12,7 @@ import pytest
 import onlygood
 from onlygood.methods import Detector, method_names
 
-COMMANDS = ("fit", "inspect", "evaluate", "info", "export", "synthesize", "figures", "weights", "bench", "demo")
+COMMANDS = ("fit", "inspect", "evaluate", "info", "export", "synthesize", "figures", "data", "weights", "bench", "demo")
 
 
 def test_help_names_every_command_and_each_has_an_example(og) -> None:

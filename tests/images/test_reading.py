@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from onlygood.errors import ImageError
-from onlygood.images.reading import MAX_PIXELS, read_image, read_mask
+from onlygood.images.reading import MAX_PIXELS, read_image, read_mask, read_masks
 
 SIZE = (24, 17)  # width, height
 
@@ -285,3 +285,16 @@ def test_a_damaged_mask_is_named(tmp_path: Path) -> None:
     path.write_bytes(encoded(Image.effect_noise((50, 50), 80), "PNG")[:300])
     with pytest.raises(ImageError, match=r"mask\.png"):
         read_mask(path)
+
+
+def test_masks_of_one_image_are_united_and_must_be_of_one_size(tmp_path) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for i, path in enumerate(paths):
+        marked = np.zeros((4, 6 + (i == 2)), np.uint8)
+        marked[i, 1:3] = 9
+        Image.fromarray(marked).save(path)
+    expected = np.zeros((4, 6), bool)
+    expected[:2, 1:3] = True
+    assert np.array_equal(read_masks(paths[:2]), expected)
+    with pytest.raises(ImageError, match=r"2.png is 7 x 4 pixels, but .*0.png of the same image is 6 x 4"):
+        read_masks(paths)

@@ -12,7 +12,19 @@ import typer
 from typer.core import TyperGroup
 
 from onlygood import __version__
-from onlygood.cli import bench, demo, evaluating, exporting, figures, fitting, info, inspecting, synthesizing, weights
+from onlygood.cli import (
+    bench,
+    data,
+    demo,
+    evaluating,
+    exporting,
+    figures,
+    fitting,
+    info,
+    inspecting,
+    synthesizing,
+    weights,
+)
 from onlygood.cli.output import error, warn
 from onlygood.errors import DataWarning, OnlyGoodError, ParameterWarning
 
@@ -59,6 +71,7 @@ app.command("info", short_help="Tell what a model file holds and promises.")(inf
 app.command("export", short_help="Write a detector as one self-contained ONNX graph.")(exporting.export)
 app.command("synthesize", short_help="Make synthetic defects in good images, with masks.")(synthesizing.synthesize)
 app.command("figures", short_help="Draw figures of a paper anew.")(figures.figures)
+app.add_typer(data.app, name="data", short_help="Check benchmark data sets on disk.")
 app.add_typer(weights.app, name="weights", short_help="List pretrained backbones and fetch their weights.")
 app.add_typer(bench.app, name="bench", short_help="Measure speed on this machine.")
 app.command("demo", short_help="Show it all on real solar-cell images.")(demo.demo)
@@ -89,7 +102,7 @@ def onlygood(
 def main(args: list[str] | None = None) -> None:
     """Run the program and exit.
 
-    Exit status: 0 done, 1 `inspect` found an NG, 2 an error, 130 interrupted.
+    Exit status: 0 done, 1 `inspect` found an NG or `data check` a problem, 2 an error, 130 interrupted.
 
     Args:
         args: Words of the command line; None for the program's own.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onlygood.cli import sweeping
 from onlygood.cli.options import EngineOption, ThreadsOption
 from onlygood.cli.output import pairs, print_json, say
 from onlygood.cli.tables import tables
@@ -20,6 +21,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Measure on this machine.",
 )
+
+
+app.command("run", short_help="Run methods on data sets, one record per run.")(sweeping.run)
+app.command("list", short_help="List the runs in a file of records.")(sweeping.list_runs)
 
 
 @app.callback()

@@ -70,6 +70,7 @@ def fit(
     """
     from onlygood.cli.describe import file_size, summary_rows
     from onlygood.methods import find_method
+    from onlygood.methods.registry import check_parameters
     from onlygood.modelfile import read_manifest
 
     given: dict[str, Any] = {
@@ -85,7 +86,7 @@ def fit(
         "seed": seed,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    given |= dict(_setting(text) for text in settings or ())
+    given |= dict(read_setting(text) for text in settings or ())
     if "review" not in given and given.get("false_reject", 0) > REVIEW:
         given["review"] = given["false_reject"]
     kind = find_method(method)
@@ -97,30 +98,8 @@ def fit(
     pairs([*summary_rows(read_manifest(output), output), ("written", f"{output} ({file_size(output)})")])
 
 
-def check_parameters(kind: Any, given: dict[str, Any]) -> None:
-    """Raise `ParameterError` if the method has no parameter of a name, or a value is of another kind than its default.
-
-    Args:
-        kind: The detector's class.
-        given: Parameters by name.
-    """
-    known = kind.parameter_names()
-    defaults = kind().get_params()
-    for name, value in given.items():
-        if name not in known:
-            raise ParameterError(f"The method {kind.method} has no parameter {name}. It has: {', '.join(known)}.")
-        default = defaults[name]
-        number = isinstance(default, int | float) and not isinstance(default, bool)
-        fits = (
-            (not number or isinstance(value, int | float) or value == "auto")
-            and (not isinstance(default, bool) or isinstance(value, bool))
-            and (not isinstance(default, str) or isinstance(value, str))
-        )
-        if not fits or isinstance(value, bool) > isinstance(default, bool):
-            raise ParameterError(f"{name}={value!r} is no value for {kind.method}; its default is {default!r}.")
-
-
-def _setting(text: str) -> tuple[str, Any]:
+def read_setting(text: str) -> tuple[str, Any]:
+    """Name and value of `--set name=value`."""
     name, sign, value = text.partition("=")
     name = name.strip().replace("-", "_")
     if not sign or not name:

@@ -8,11 +8,15 @@ from onlygood.evaluation.metrics import auroc, average_precision, best_f1, roc_c
 from onlygood.evaluation.oracle import VariableK, variable_k
 from onlygood.evaluation.pixels import aupro, pixel_auroc
 from onlygood.evaluation.rates import Rate, escape_rate, false_reject_rate, wilson
+from onlygood.evaluation.spro import SPRO_LIMITS, LocoSpro, Region, loco_spro, spro
 
 __all__ = [
+    "SPRO_LIMITS",
     "EpochFigures",
     "Evaluation",
+    "LocoSpro",
     "Rate",
+    "Region",
     "TrainingCurve",
     "TypeResult",
     "VariableK",
@@ -23,9 +27,11 @@ __all__ = [
     "escape_rate",
     "evaluate",
     "false_reject_rate",
+    "loco_spro",
     "pixel_auroc",
     "resize_mask",
     "roc_curve",
+    "spro",
     "training_curve",
     "variable_k",
     "wilson",

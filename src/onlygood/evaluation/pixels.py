@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlygood.errors import ParameterError
+from onlygood.evaluation.overlap_curve import BINS, above, area_up_to, coarse, joined, lowest_bin
 from onlygood.images.components import label_components
 
 Maps = Iterable[NDArray[np.float32]]
 Masks = Iterable[NDArray[np.bool_]]
 
 _CHUNK = 1 << 20
-_BINS = 1 << 16
 _MISSING = object()
 
 
@@ -42,8 +42,8 @@ def pixel_auroc(maps: Maps, masks: Masks) -> float:
     for scores, mask in _pairs(maps, masks):
         normal_parts.append(scores[~mask])
         defect_parts.append(scores[mask])
-    defect = _joined(defect_parts)
-    normal = _joined(normal_parts)
+    defect = joined(defect_parts)
+    normal = joined(normal_parts)
     _need_pixels(normal.size, defect.size)
     normal.sort()
     defect.sort()
@@ -99,33 +99,16 @@ def aupro(maps: Maps, masks: Masks, limit: float = 0.3, *, curve: Literal["exact
 
 
 def _exact_area(maps: Maps, masks: Masks, limit: float) -> float:
-    histogram = np.zeros(_BINS, dtype=np.int64)
+    histogram = np.zeros(BINS, dtype=np.int64)
     n_defect = 0
     for scores, mask in _pairs(maps, masks):
-        histogram += np.bincount(_coarse(scores[~mask]), minlength=_BINS)
+        histogram += np.bincount(coarse(scores[~mask]), minlength=BINS)
         n_defect += int(mask.sum())
     n_normal = int(histogram.sum())
     _need_pixels(n_normal, n_defect)
-    # The bin in which the false-positive rate passes the limit; nothing below that bin matters.
     budget = limit * n_normal
-    passes = int(np.searchsorted(np.cumsum(histogram[::-1]), budget, side="right"))
-    normal, defect, overlap = _collect(maps, masks, lowest=max(_BINS - 1 - passes, 0))
-
-    # The pixels that tie with the one at the limit: their line is cut where the budget ends.
-    left = right = 0
-    cut = normal[normal.size - 1 - int(budget)] if int(budget) < normal.size else None
-    if cut is not None:
-        left, right = np.searchsorted(normal, cut, side="left"), np.searchsorted(normal, cut, side="right")
-    area = 0.0
-    for start in range(int(right), normal.size, _CHUNK):
-        part = normal[start : start + _CHUNK]
-        # Each pixel is as wide as any other and as high as the middle of the line through its ties.
-        area += float((_above(defect, overlap, part) + _from(defect, overlap, part)).sum()) / 2
-    if cut is not None:
-        width = budget - (normal.size - right)
-        low, high = float(_above(defect, overlap, cut)), float(_from(defect, overlap, cut))
-        area += width * (low + (high - low) * width / (right - left) / 2)
-    return float(area / n_normal)
+    normal, defect, overlap = _collect(maps, masks, lowest=lowest_bin(histogram, budget))
+    return area_up_to(normal, defect, overlap, budget) / n_normal
 
 
 def _area_at_normal_ranks(maps: Maps, masks: Masks, limit: float, points: int = 100) -> float:
@@ -133,7 +116,7 @@ def _area_at_normal_ranks(maps: Maps, masks: Masks, limit: float, points: int = 
     _need_pixels(normal.size, defect.size)
     rank = np.linspace(normal.size - 1, 0, points).astype(np.int64)
     fpr = np.append(1 - (rank + 1) / normal.size, 1.0)
-    pro = np.append(_above(defect, overlap, normal[rank]), 1.0)
+    pro = np.append(above(defect, overlap, normal[rank]), 1.0)
     inside = fpr < limit
     fpr_cut = np.append(fpr[inside], limit)
     pro_cut = np.append(pro[inside], np.interp(limit, fpr, pro))
@@ -151,51 +134,24 @@ def _collect(
     n_components = 0
     for scores, mask in _pairs(maps, masks):
         normal = scores[~mask]
-        normal_parts.append(normal[_coarse(normal) >= lowest])
+        normal_parts.append(normal[coarse(normal) >= lowest])
         if mask.any():
             labels, count = label_components(mask)
             defect, owner = scores[mask], labels[mask]
             areas.append(np.bincount(owner, minlength=count + 1)[1:])
-            high = _coarse(defect) >= lowest
+            high = coarse(defect) >= lowest
             defect_parts.append(defect[high])
             owner_parts.append(owner[high] + np.int32(n_components - 1))
             n_components += count
-    normal = _joined(normal_parts)
+    normal = joined(normal_parts)
     normal.sort()
-    defect = _joined(defect_parts)
+    defect = joined(defect_parts)
     order = np.argsort(defect, kind="stable")
     overlap = np.zeros(defect.size + 1)
     if defect.size:
         share = 1 / (n_components * np.concatenate(areas))
         np.cumsum(share[np.concatenate(owner_parts)[order[::-1]]], out=overlap[1:])
     return normal, defect[order], overlap
-
-
-def _above(defect: NDArray[np.float32], overlap: NDArray[np.float64], at: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Overlap of the pixels that score above each of `at`."""
-    return overlap[defect.size - np.searchsorted(defect, at, side="right")]
-
-
-def _from(defect: NDArray[np.float32], overlap: NDArray[np.float64], at: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Overlap of the pixels that score at or above each of `at`."""
-    return overlap[defect.size - np.searchsorted(defect, at, side="left")]
-
-
-def _coarse(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The upper half of each float32's bits as a number from 0 to 65535 that keeps the order."""
-    bits = (scores + np.float32(0)).view(np.int32)  # adding zero makes -0 and 0 one number
-    return np.where(bits < 0, ~bits >> 16, (bits >> 16) + (_BINS >> 1))
-
-
-def _joined(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The parts as one array; empties the list as it goes, so that both are not held."""
-    joined = np.empty(sum(part.size for part in parts), dtype=np.float32)
-    end = joined.size
-    while parts:
-        part = parts.pop()
-        joined[end - part.size : end] = part
-        end -= part.size
-    return joined
 
 
 def _pairs(maps: Maps, masks: Masks) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:

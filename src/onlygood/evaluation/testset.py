@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from onlygood.errors import DataError
 from onlygood.evaluation.evaluate import Evaluation, evaluate, resize_mask
-from onlygood.images import ImageSource, Sample, read_mask
+from onlygood.images import ImageSource, Sample, read_masks
 from onlygood.inspection import Inspection
 from onlygood.progress import Report, silent, track
 
@@ -103,6 +103,6 @@ def run_test(
 
 
 def _mask(sample: Sample, found: Inspection) -> NDArray[np.bool_] | None:
-    if sample.mask is None or found.map is None:
+    if not sample.masks or found.map is None:
         return None
-    return resize_mask(read_mask(sample.mask), (found.map.shape[0], found.map.shape[1]))
+    return resize_mask(read_masks(sample.masks), (found.map.shape[0], found.map.shape[1]))

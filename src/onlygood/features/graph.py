@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,6 +62,22 @@ class GraphSpec:
     def from_dict(cls, table: dict[str, Any]) -> GraphSpec:
         """The inverse of `as_dict`."""
         return cls(**{**table, "layers": tuple(table["layers"]), "grid": tuple(table["grid"])})
+
+
+#: Called with each engine that a graph makes and the graph; gives the engine that is used in its place.
+Wrapping = Callable[[Engine, "FeatureGraph"], Engine]
+_wrapping: Wrapping | None = None
+
+
+@contextmanager
+def engines_wrapped(wrapping: Wrapping) -> Iterator[None]:
+    """Within the block, in all threads, the engines of feature graphs are wrapped (`evaluation.runs.features`)."""
+    global _wrapping
+    before, _wrapping = _wrapping, wrapping
+    try:
+        yield
+    finally:
+        _wrapping = before
 
 
 class FeatureGraph:
@@ -121,6 +139,8 @@ class FeatureGraph:
                         DataWarning,
                         stacklevel=3,
                     )
+                if _wrapping is not None:
+                    self._engine = _wrapping(self._engine, self)
         return self._engine
 
     def features(self, source: ImageSource) -> tuple[Features, tuple[int, int]]:

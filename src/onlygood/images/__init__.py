@@ -2,7 +2,7 @@
 
 from onlygood.images.layouts import Sample, find_good_images, find_labelled_images
 from onlygood.images.preparing import resize
-from onlygood.images.reading import read_image, read_mask
+from onlygood.images.reading import read_image, read_mask, read_masks
 from onlygood.images.scans import DepthMap, read_points, resize_points
 from onlygood.images.sources import ImageSource, as_sources
 
@@ -15,6 +15,7 @@ __all__ = [
     "find_labelled_images",
     "read_image",
     "read_mask",
+    "read_masks",
     "read_points",
     "resize",
     "resize_points",

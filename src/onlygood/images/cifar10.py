@@ -11,6 +11,7 @@ import io
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,6 +67,39 @@ def load_cifar10(folder: str | Path, good: str) -> OneClass:
     return OneClass(good, train[train_classes == number], test, labels, [CLASSES[one] for one in test_classes])
 
 
+def batch_files(folder: str | Path) -> tuple[list[Path], list[Path]]:
+    """The files of training and of test images of the version that is there; raises `DataError` as `load_cifar10`."""
+    folder, ending = _found(Path(folder))
+    return [folder / f"{name}{ending}" for name in TRAIN], [folder / f"{name}{ending}" for name in TEST]
+
+
+def batch_labels(path: Path) -> NDArray[np.integer]:
+    """Class number of each image of a file, in order; raises `DataError` if it is damaged."""
+    classes = _batch(path)[1]
+    if len(classes) and not 0 <= classes.min() <= classes.max() < len(CLASSES):
+        raise DataError(f"{path}: a CIFAR-10 label is not from 0 to 9. The file is damaged; unpack it again.")
+    return classes
+
+
+def image_path(batch: Path, number: int) -> Path:
+    """A path that stands for one image of a file: `data_batch_1.bin/00017`; `read_image` takes it."""
+    return batch / f"{number:05d}"
+
+
+def is_image_path(path: Path) -> bool:
+    """Whether a path stands for an image inside a file of CIFAR-10."""
+    return path.name.isdigit() and path.parent.stem in (*TRAIN, *TEST) and path.parent.is_file()
+
+
+def read_image_path(path: Path) -> NDArray[np.uint8]:
+    """The image that a path stands for: uint8 `(32, 32, 3)`, RGB; raises `DataError` if there is none."""
+    pixels = _batch(path.parent)[0]
+    number = int(path.name)
+    if number >= len(pixels):
+        raise DataError(f"{path.parent} holds {len(pixels)} images, so there is none with the number {number}.")
+    return _as_rgb(pixels[number : number + 1])[0]
+
+
 def _found(folder: Path) -> tuple[Path, str]:
     for place in (folder, folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"):
         for ending in (".bin", ""):
@@ -92,8 +126,17 @@ def _read(
             f"{folder}: found {counts.tolist()} images of the ten classes in {', '.join(names)}; published are "
             f"{per_class} of each. The files are cut short or not CIFAR-10's; unpack them again."
         )
-    # published plane by plane: red, green, blue, each row by row
-    return np.ascontiguousarray(pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)), classes
+    return _as_rgb(pixels), classes
+
+
+def _as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """From `(n, 3072)`, plane by plane (red, green, blue), each row by row, to `(n, 32, 32, 3)`."""
+    return np.ascontiguousarray(pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
+
+
+@lru_cache(maxsize=2)  # images are asked for one by one, mostly in order
+def _batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+    return _read_binary(path) if path.suffix == ".bin" else _read_python(path)
 
 
 def _bytes_of(path: Path) -> bytes:

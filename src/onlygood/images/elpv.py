@@ -41,21 +41,57 @@ def load_elpv(cells: str = "mono") -> Split:
     """
     if cells not in COUNTS:
         raise DataError(f"ELPV has cells 'mono' and 'poly', not {cells!r}.")
-    require("elpv_dataset", "demo", "The ELPV solar-cell data")
-    spec = importlib.util.find_spec("elpv_dataset")
-    assert spec is not None and spec.origin is not None
-    root = Path(spec.origin).parent / "data"
-    good: list[Path] = []
-    defective: list[Path] = []
-    for line in (root / "labels.csv").read_text().splitlines():
-        name, probability, kind = line.split()
-        if kind == cells and float(probability) in (0.0, 1.0):
-            (good if float(probability) == 0 else defective).append(root / name)
+    root = elpv_folder()
+    good, defective = read_labels(root)[cells]
     if (len(good), len(defective)) != COUNTS[cells]:
         raise DataError(
             f"ELPV {cells}: found {len(good)} good and {len(defective)} defective images in {root}, "
             f"published are {COUNTS[cells][0]} and {COUNTS[cells][1]}. Reinstall elpv-dataset."
         )
+    return split_cells(good, defective)
+
+
+def elpv_folder() -> Path:
+    """Where the package `elpv-dataset` keeps `labels.csv` and `images/`.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    require("elpv_dataset", "demo", "The ELPV solar-cell data")
+    spec = importlib.util.find_spec("elpv_dataset")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "data"
+
+
+def read_labels(root: Path) -> dict[str, tuple[list[Path], list[Path]]]:
+    """Good and defective images (probability 0 and 1) of each module type, in the order of `labels.csv`.
+
+    Raises:
+        DataError: The file is missing or a line is not path, probability and type.
+    """
+    table = root / "labels.csv"
+    try:
+        lines = table.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{table} cannot be read: {error}. Reinstall elpv-dataset.") from error
+    found: dict[str, tuple[list[Path], list[Path]]] = {cells: ([], []) for cells in COUNTS}
+    for number, line in enumerate(lines, 1):
+        parts = line.split()
+        try:
+            name, probability, kind = parts[0], float(parts[1]), parts[2]
+            good, defective = found[kind]
+        except (IndexError, ValueError, KeyError) as error:
+            raise DataError(
+                f"Line {number} of {table} is not a path, a probability and mono or poly: {line!r}. "
+                "Reinstall elpv-dataset."
+            ) from error
+        if probability in (0.0, 1.0):
+            (good if probability == 0 else defective).append(root / name)
+    return found
+
+
+def split_cells(good: list[Path], defective: list[Path]) -> Split:
+    """Every fifth good image, by the SHA-1 of its file name, and all defective ones are for testing."""
     held_out = {path for path in good if int(hashlib.sha1(path.name.encode()).hexdigest(), 16) % 5 == 0}
     test = [Sample(path, "good") for path in sorted(held_out)]
     test += [Sample(path, "defective") for path in sorted(defective)]

@@ -22,13 +22,26 @@ class Sample:
 
     Attributes:
         path: The image file.
-        defect: `good`, or the name of its defect folder.
-        mask: The ground-truth mask file of a defective image, if there is one.
+        defect: `good`, or the name of its kind of defect.
+        mask: The ground-truth mask file of a defective image; None if there is none, or if there are several.
+        masks: All its mask files: one, none, or one for each defect (MVTec LOCO AD).
+        nature: `structural` or `logical` where the data set tells them apart; else None.
+        points: The file of 3-D points behind its pixels, if there is one.
     """
 
     path: Path
     defect: str
     mask: Path | None = None
+    masks: tuple[Path, ...] = ()
+    nature: str | None = None
+    points: Path | None = None
+
+    def __post_init__(self) -> None:
+        """One mask may be given as either."""
+        if self.mask is not None and not self.masks:
+            object.__setattr__(self, "masks", (self.mask,))
+        elif self.mask is None and len(self.masks) == 1:
+            object.__setattr__(self, "mask", self.masks[0])
 
     @property
     def label(self) -> int:
@@ -47,7 +60,7 @@ def find_images(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}. Check the path.")
-    found = sorted(path for path in folder.rglob("*") if _is_image(path, folder))
+    found = sorted(path for path in folder.rglob("*") if is_image(path, folder))
     if not found:
         raise DataError(f"The folder {folder} holds no image ({', '.join(sorted(EXTENSIONS))}).")
     return found
@@ -136,7 +149,8 @@ def _good_subfolder(folder: Path) -> Path | None:
     return None
 
 
-def _is_image(path: Path, root: Path) -> bool:
+def is_image(path: Path, root: Path) -> bool:
+    """Whether a file below `root` is an image to be listed: no hidden file, saliency map or other half of a scan."""
     folder = path.parent
     if folder.name in ("xyz", "gt") and any((folder.parent / beside).is_dir() for beside in SCAN_FOLDERS[folder.name]):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from onlygood.errors import ImageError
+from onlygood.images.cifar10 import is_image_path, read_image_path
 
 #: File name endings that a folder is searched for (lower case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -34,8 +36,9 @@ def read_image(source: str | Path | BinaryIO | bytes | NDArray[np.generic], name
     images of one camera stay comparable (no stretching to the darkest and brightest pixel).
 
     Args:
-        source: A path, bytes or a binary file of PNG, JPEG, BMP, TIFF or WebP; or an array, `(h, w)`,
-            `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)` of uint8, uint16, bool or floats in [0, 1].
+        source: A path, bytes or a binary file of PNG, JPEG, BMP, TIFF or WebP; the path of an image inside a file of
+            CIFAR-10 (`data_batch_1.bin/00017`); or an array, `(h, w)`, `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)` of
+            uint8, uint16, bool or floats in [0, 1].
         name: What to call the image in errors; the path or `image` if not given.
 
     Returns:
@@ -47,6 +50,8 @@ def read_image(source: str | Path | BinaryIO | bytes | NDArray[np.generic], name
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "image")
     name = name or (str(source) if isinstance(source, str | Path) else "image")
+    if isinstance(source, str | Path) and is_image_path(Path(source)):
+        return read_image_path(Path(source))
     with opened(source, name) as image:
         return _to_rgb(image, name)
 
@@ -65,6 +70,20 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
         except Exception as error:  # Pillow raises almost anything on damage
             raise ImageError(f"Cannot decode the mask {path}: {error}. Replace the file.") from error
     return pixels.max(axis=2) > 0 if pixels.ndim == 3 else pixels > 0
+
+
+def read_masks(paths: Sequence[str | Path]) -> NDArray[np.bool_]:
+    """The union `(h, w)` of the masks of one image, one at least; raises `ImageError`, also if their sizes differ."""
+    union = read_mask(paths[0])
+    for path in paths[1:]:
+        mask = read_mask(path)
+        if mask.shape != union.shape:
+            raise ImageError(
+                f"The mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, but {paths[0]} of the same image is "
+                f"{union.shape[1]} x {union.shape[0]}. Copy both again."
+            )
+        union |= mask
+    return union
 
 
 _filtering = threading.Lock()

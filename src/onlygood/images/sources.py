@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from onlygood.errors import DataError
+from onlygood.images.cifar10 import is_image_path
 from onlygood.images.layouts import find_images
 from onlygood.images.reading import RGB, read_image
 from onlygood.images.scans import Points, files_of_scan, picture_of, read_points
@@ -83,7 +84,8 @@ def as_sources(images: Images) -> list[ImageSource]:
     """
     if isinstance(images, str | Path):
         path = Path(images)
-        is_file = path.is_file() or bool(path.suffix)  # a file may lie there without an ending
+        # a file may lie there without an ending
+        is_file = path.is_file() or bool(path.suffix) or is_image_path(path)
         found = [path] if is_file and not path.is_dir() else find_images(path)
         return [ImageSource.of_file(file) for file in found]
     if isinstance(images, np.ndarray):

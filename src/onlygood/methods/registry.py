@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from onlygood.errors import ModelFileError, ParameterError
 from onlygood.features.engines import DEFAULT, check_engine
@@ -43,6 +45,29 @@ def find_method(name: str) -> type[Detector]:
     if name not in METHODS:
         raise ParameterError(f"Unknown method {name!r}. Known are: {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def check_parameters(kind: type[Detector], given: Mapping[str, Any]) -> None:
+    """Raise `ParameterError` if the method has no parameter of a name, or a value is of another kind than its default.
+
+    Args:
+        kind: The detector's class.
+        given: Parameters by name.
+    """
+    known = kind.parameter_names()
+    defaults = kind().get_params()
+    for name, value in given.items():
+        if name not in known:
+            raise ParameterError(f"The method {kind.method} has no parameter {name}. It has: {', '.join(known)}.")
+        default = defaults[name]
+        number = isinstance(default, int | float) and not isinstance(default, bool)
+        fits = (
+            (not number or isinstance(value, int | float) or value == "auto")
+            and (not isinstance(default, bool) or isinstance(value, bool))
+            and (not isinstance(default, str) or isinstance(value, str))
+        )
+        if not fits or isinstance(value, bool) > isinstance(default, bool):
+            raise ParameterError(f"{name}={value!r} is no value for {kind.method}; its default is {default!r}.")
 
 
 def load(
