@@ -10,6 +10,7 @@ import typer
 from onlygood.cli import sweeping
 from onlygood.cli.options import EngineOption, ThreadsOption
 from onlygood.cli.output import pairs, print_json, say
+from onlygood.cli.tables import tables
 
 if TYPE_CHECKING:
     from onlygood.evaluation.speed import Speed
@@ -29,6 +30,9 @@ app.command("list", short_help="List the runs in a file of records.")(sweeping.l
 @app.callback()
 def bench() -> None:
     """Measure speed; run methods on data sets."""
+
+
+app.command("tables", short_help="Write a paper's tables: printed and measured.")(tables)
 
 
 @app.command(short_help="Time every step of inspecting with a model file.")

@@ -43,7 +43,7 @@ def choose(
     from onlygood.files import check_writable
     from onlygood.images import find_good_images
     from onlygood.reports.choice import basis, recommendation, remark, write_choice
-    from onlygood.reports.page import check_page
+    from onlygood.reports.pages import check_page
 
     if output is not None:
         check_writable(output, "part.og")

@@ -48,7 +48,7 @@ def evaluate(
     from onlygood.progress import TerminalProgress
 
     if report is not None:
-        from onlygood.reports.page import check_page
+        from onlygood.reports.pages import check_page
 
         check_page(report)
     detector = load(model, engine=engine, threads=threads)

@@ -9,7 +9,7 @@ import onlygood
 from onlygood.evaluation.choosing import Choice, Estimate
 from onlygood.files import replacing
 from onlygood.reports.charts import Dot, scatter_chart
-from onlygood.reports.page import page_environment
+from onlygood.reports.pages import page_template
 
 
 def write_choice(path: str | Path, choice: Choice, title: str) -> None:
@@ -24,10 +24,10 @@ def write_choice(path: str | Path, choice: Choice, title: str) -> None:
         MissingDependencyError: Jinja2 is not installed (extra `report`).
         OSError: The file cannot be written.
     """
-    environment = page_environment("The page of the choice")
+    template = page_template("choice.html")
     from markupsafe import Markup
 
-    page = environment.get_template("choice.html").render(
+    page = template.render(
         title=title,
         summary=recommendation(choice),
         note=basis(choice),

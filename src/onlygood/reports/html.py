@@ -16,7 +16,7 @@ from onlygood.reports import wording
 from onlygood.reports.charts import Lane, OperatingPoint, roc_chart, score_lanes
 from onlygood.reports.data import ReportData
 from onlygood.reports.galleries import build_sections
-from onlygood.reports.page import page_environment
+from onlygood.reports.pages import page_template
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,10 @@ def write_report(path: str | Path, data: ReportData) -> None:
 
 def render_report(data: ReportData) -> str:
     """The report as HTML text; see `write_report`."""
-    environment = page_environment("The HTML report")
+    template = page_template("report.html")
     from markupsafe import Markup
 
-    environment.filters.update(
-        percent=wording.percent, area=wording.area, interval=wording.interval, counted=wording.counted
-    )
-    html: str = environment.get_template("report.html").render(
+    return template.render(
         title=data.title,
         note=data.note,
         created=data.created or datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
@@ -74,7 +71,6 @@ def render_report(data: ReportData) -> str:
         details=_details(data),
         verdicts=list(Verdict),
     )
-    return html
 
 
 def _tiles(data: ReportData) -> list[Tile]:

@@ -1,14 +1,19 @@
-"""What all pages share: the templates of this folder, one style sheet, the colours of the verdicts."""
+"""The HTML pages: one look for all of them, one file each that asks nothing of the network."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from onlygood.errors import require
 from onlygood.files import check_writable
 from onlygood.inspection import Verdict
+from onlygood.reports import wording
 from onlygood.reports.colours import RAMP, VERDICT_COLOURS, VERDICT_INK, hexadecimal
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def check_page(path: Path) -> None:
@@ -22,25 +27,28 @@ def check_page(path: Path) -> None:
     check_writable(path, "report.html")
 
 
-def page_environment(what: str) -> Any:
-    """The Jinja environment of the pages, everything escaped; `what` is named if Jinja is missing.
+def page_template(name: str) -> Template:
+    """One of the templates of this folder, with the style sheet's colours and the filters set.
 
     Raises:
         MissingDependencyError: Jinja2 is not installed (extra `report`).
     """
-    require("jinja2", "report", what)
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    require("jinja2", "report", "The HTML report")
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("onlygood", "reports"),
+        loader=FunctionLoader(lambda one: files("onlygood.reports").joinpath(one).read_text(encoding="utf-8")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=wording.percent, area=wording.area, interval=wording.interval, counted=wording.counted
     )
     top = RAMP[:: len(RAMP) // 8]
     environment.globals.update(
         gradient=", ".join(hexadecimal((int(r), int(g), int(b))) for r, g, b in top),
         colours={str(v).lower(): (hexadecimal(VERDICT_COLOURS[v]), hexadecimal(VERDICT_INK[v])) for v in Verdict},
     )
-    return environment
+    return environment.get_template(name)
