@@ -103,6 +103,7 @@ def test_a_sweep_file_says_it_all(part: Path, tmp_path: Path) -> None:
         (["--data", "{part}", "--method", "knn", "--into", "none/a.sqlite"], "no folder none"),
         (["--data", "{part}", "--preset", "paper"], "--preset and --set"),
         (["none.toml"], "no sweep file none.toml"),
+        (["--data", "{part}", "--method", "knn", "--mlflow", "magic://nowhere"], "MLflow"),
         (["bad.toml"], "unknown entry 'magic'"),
         (["worse.toml"], "seeds = 3 is not of the kind"),
         (["nameless.toml"], "each method is a table with a name"),

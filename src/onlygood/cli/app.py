@@ -73,7 +73,7 @@ app.command("synthesize", short_help="Make synthetic defects in good images, wit
 app.command("figures", short_help="Draw figures of a paper anew.")(figures.figures)
 app.add_typer(data.app, name="data", short_help="Check benchmark data sets on disk.")
 app.add_typer(weights.app, name="weights", short_help="List pretrained backbones and fetch their weights.")
-app.add_typer(bench.app, name="bench", short_help="Measure speed on this machine.")
+app.add_typer(bench.app, name="bench", short_help="Measure speed; run methods on data sets.")
 app.command("demo", short_help="Show it all on real solar-cell images.")(demo.demo)
 
 

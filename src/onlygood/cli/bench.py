@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Measure on this machine.",
+    help="Measure speed; run methods on data sets.",
 )
 
 
@@ -29,7 +29,7 @@ app.command("list", short_help="List the runs in a file of records.")(sweeping.l
 
 @app.callback()
 def bench() -> None:
-    """Measure on this machine."""
+    """Measure speed; run methods on data sets."""
 
 
 app.command("tables", short_help="Write a paper's tables: printed and measured.")(tables)

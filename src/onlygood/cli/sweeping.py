@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from onlygood.cli.fitting import read_setting
 from onlygood.cli.output import pairs, print_json, say, warn
-from onlygood.errors import ParameterError
+from onlygood.errors import OnlyGoodError, ParameterError
 
 if TYPE_CHECKING:
     from onlygood.evaluation.runs.records import Record
@@ -55,6 +56,9 @@ def run(
     ] = None,
     share: Annotated[bool, typer.Option("--share/--no-share", help="Whether runs share features.")] = True,
     retry: Annotated[bool, typer.Option("--retry", help="Try runs again that failed before.")] = False,
+    mlflow: Annotated[
+        str | None, typer.Option(metavar="URI", help="MLflow server to log the records to, too, as runs end.")
+    ] = None,
 ) -> None:
     """Run methods on data sets and record each run as it ends; what is recorded already is not done again.
 
@@ -91,13 +95,12 @@ def run(
         if not asked.get(name):
             raise ParameterError(f"Nothing says what to run: give {option}, or name it in a sweep file.")
     running = _engine(engine, address, workers, threads)
+    told = _told(mlflow)
     records = Records(into)
     planned = plan(asked.pop("roots"), asked.pop("candidates"), **asked)
     shared = None if not share else features or into.with_name(f"{into.name}.features")
     with TerminalProgress() as bars:
-        outcome = run_sweep(
-            planned, records, running, features=shared, retry=retry, progress=bars, told=_tell_of_failure
-        )
+        outcome = run_sweep(planned, records, running, features=shared, retry=retry, progress=bars, told=told)
     _summary(outcome, into, shared)
     if outcome.failed:
         raise typer.Exit(SOME_FAILED)
@@ -147,9 +150,23 @@ def _engine(name: str, address: str | None, workers: int | None, threads: int | 
     return LocalEngine(workers, threads) if name == "local" else RayEngine(threads, None, workers)
 
 
-def _tell_of_failure(record: Record) -> None:
-    if record.status == "failed":
-        warn(f"{record.spec.label} failed: {record.error}")
+def _told(mlflow: str | None) -> Callable[[Record], None]:
+    """What is called with each record: tells of failures, and logs to MLflow until that fails once."""
+    from onlygood.evaluation.runs.mlflow_log import MlflowLog
+
+    logs = [] if mlflow is None else [MlflowLog(mlflow)]
+
+    def told(record: Record) -> None:
+        if record.status == "failed":
+            warn(f"{record.spec.label} failed: {record.error}")
+        try:
+            for log in logs:
+                log(record)
+        except OnlyGoodError as error:
+            logs.clear()
+            warn(f"{error} Nothing more is logged there; records are written all the same.")
+
+    return told
 
 
 def _summary(outcome: Outcome, into: Path, shared: Path | None) -> None:

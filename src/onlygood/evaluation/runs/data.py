@@ -56,7 +56,7 @@ def read_contents(category: Category, report: Report | None = None) -> Contents:
         what = "training" if not category.train else "test"
         raise DataError(f"The category {category.name} has no {what} images, so nothing can be measured on it.")
     whole = hashlib.sha256()
-    hashes = [_hash_of(path) for path in track(category.train, "read data", len(category.train), report)]
+    hashes = [_hash_of(path) for path in track(category.train, f"read {category.name}", len(category.train), report)]
     whole.update(" ".join(sorted(hashes)).encode())
     lines = []
     for sample in category.test:

@@ -58,9 +58,7 @@ class RayEngine:
             raise OnlyGoodError(f"The Ray cluster has {total} CPUs; a run needs {self.threads}. Take fewer threads.")
         most = min(self.workers or total, total // self.threads)
         variables = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
-        remote = ray.remote(
-            num_cpus=self.threads, max_retries=TRIES - 1, runtime_env={"env_vars": variables}, max_calls=0
-        )(measure)
+        remote = ray.remote(num_cpus=self.threads, max_retries=TRIES - 1, runtime_env={"env_vars": variables})(measure)
         waiting = iter(tasks)
         running: dict[Any, tuple[Task, str]] = {}
         while True:

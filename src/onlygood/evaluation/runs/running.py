@@ -84,7 +84,7 @@ def run_sweep(
         engine: What does them.
         features: Folder of features that runs share; None for none.
         retry: Whether runs that failed before are tried again.
-        progress: Called as `progress("runs", done, total)` and, while files are read, with `read data`.
+        progress: Called as `progress("runs", done, total)`; before that, while files are read, for each category.
         told: Called with each record once it is written.
 
     Raises:
