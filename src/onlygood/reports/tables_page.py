@@ -96,7 +96,8 @@ def _summary(compared: Sequence[Compared]) -> list[tuple[str, str, str]]:
     means = [one for one in both if one.category == "mean"]
     alone = [one for one in compared if one.published is None and one.ours is not None]
     tiles = [("Printed numbers", f"{len(printed)}", "in the tables of the paper")]
-    tiles.append(("Ours beside them", f"{len(both)}", f"{len(means)} of them means over all categories"))
+    beside = f"{len(means)} of them means over all categories" if both else "no run of the paper's data is recorded"
+    tiles.append(("Ours beside them", f"{len(both)}", beside))
     if both:
         middle = median(100 * abs(one.difference) for one in both if one.difference is not None)
         tiles.append(("Median difference", f"{middle:.1f} points", "without its sign, over all numbers run"))
@@ -115,7 +116,7 @@ def _charts(found: Sequence[Grid]) -> tuple[tuple[str, Any, tuple[tuple[Any, str
         axis = metric_name(grid.metric)
         if any(one.swept for one in means):
             charts += _sweeps(means, axis)
-        elif len(means) > 1 and len({one.dataset for one in means}) == 1:
+        elif len(means) > 1 and len({one.dataset for one in means}) == 1 and grid.metric != "images_per_second":
             key = ((_ring("printed"), "printed"), (_ring("ours"), "ours, with the standard deviation over seeds"))
             what = "mean over all categories" if means[0].category == "mean" else means[0].category
             title = f"{title_of(means[0].dataset)}: {axis}, {what}"

@@ -214,5 +214,7 @@ def test_grids_put_means_first_and_number_the_notes() -> None:
 def test_texts_have_the_printed_places() -> None:
     ulsad = cell(compare([], load_paper("ulsad")), "ULSAD", table="Table 1", dataset="mpdd")
     assert printed_text(ulsad) == "95.73 ± 0.45" and ours_text(ulsad) == ""
+    loco = cell(compare([], load_paper("ulsad")), "ULSAD", table="Table 1", dataset="mvtec_loco")
+    assert printed_text(loco) == "84.1 ± 0.86"
     btm = cell(compare([], load_paper("btm")), "BTM, RGB+3D", "bagel", "image_auroc")
     assert printed_text(btm) == "98.0"

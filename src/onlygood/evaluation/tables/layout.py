@@ -138,8 +138,11 @@ def printed_text(one: Compared) -> str:
     if one.published is None:
         return ""
     value, places = one.published, one.published.places
-    spread = f" ± {show(value.std, one.metric, places)}" if value.std is not None else ""
-    return show(value.value, one.metric, places) + spread
+    if value.std is None:
+        return show(value.value, one.metric, places)
+    # The two are not always printed with the same number of places.
+    decimals = len(value.printed_std.partition(".")[2])
+    return f"{show(value.value, one.metric, places)} ± {show(value.std, one.metric, decimals)}"
 
 
 def remark_text(remark: Remark) -> str:

@@ -59,6 +59,7 @@ class Published:
         printed: As printed, the standard deviation apart.
         places: Decimal places that are printed, of the value in per cent (or as it is, of metrics of `PLAIN`).
         std: Printed standard deviation, in the unit of `value`.
+        printed_std: The same, as printed.
         shots: Training images, in a few-shot table.
     """
 
@@ -74,6 +75,7 @@ class Published:
     printed: str = ""
     places: int = 1
     std: float | None = None
+    printed_std: str = ""
     shots: int | None = None
 
 
@@ -249,6 +251,7 @@ def _number(
         printed=printed,
         places=max(len(printed.partition(".")[2]) - (2 if unit == "share" and metric not in PLAIN else 0), 0),
         std=spread,
+        printed_std=std,
         shots=int(shots) if shots is not None else None,
     )
 
