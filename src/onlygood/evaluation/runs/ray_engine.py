@@ -6,6 +6,7 @@ paths on every machine of the cluster, and onlygood must be installed there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,7 @@ class RayEngine:
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Record]:
         """Records as runs end; a task is taken when the cluster has room for it."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports to nobody
         import ray
 
         try:
