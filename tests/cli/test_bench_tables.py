@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("jinja2", reason="the page needs Jinja2")
 
@@ -53,6 +54,14 @@ def test_bad_records_are_one_error_and_nothing_is_written(
     done = og("bench", "tables", "--paper", "reb", "--records", file, "--into", into)
     assert done.status == 2 and message in done.err and done.err.count("Error:") == 1
     assert not into.exists()
+
+
+def test_data_that_no_table_needs_is_said(og, tmp_path: Path) -> None:
+    for place in ("train/good", "test/good", "test/bad"):
+        (tmp_path / "part" / place).mkdir(parents=True)
+        Image.new("RGB", (64, 64), (90, 90, len(place))).save(tmp_path / "part" / place / "0.png")
+    done = og("bench", "tables", "--paper", "reb", "--root", tmp_path / "part", "--into", tmp_path / "tables")
+    assert done.status == 0 and "Nothing of these tables can be run" in done.err and "0 beside them" in done.out
 
 
 def test_an_unknown_paper_and_a_file_in_the_way_are_errors(og, tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def tables(
         if only_plan:
             _say_plan(planned)
             return
+        if not planned.runs:
+            warn("Nothing of these tables can be run with this data; --plan says why.")
         into.mkdir(parents=True, exist_ok=True)
         failed = _run(as_sweep(planned, data), kept, workers, threads)
     if kept.is_file():
