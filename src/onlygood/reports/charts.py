@@ -148,7 +148,7 @@ def scatter_chart(
 
     Args:
         dots: Points; later ones are drawn over earlier ones.
-        front: Points `(x, y)` of the front, in any order.
+        front: Points `(x, y)` of the front, in any order: of small x and large y, or of large x and large y.
         x_name, y_name: Names of the axes.
         most: Where the budget ends on the x axis.
     """
@@ -177,8 +177,11 @@ def scatter_chart(
         out.append(_rect(x(most), top, right - x(most), bottom - top, "zone ng"))
         out.append(_text(x(most) - 5, top + 14, f"at most {most:g}", "tick", "end"))
     steps: list[str] = []
-    for px, py in sorted(front):
-        steps += [f"H{x(px):.1f}", f"V{y(py):.1f}"] if steps else [f"M{x(px):.1f} {y(py):.1f}"]
+    places = sorted(front)
+    falling = len(places) > 1 and places[0][1] > places[-1][1]  # large x is good: the step down comes first
+    for px, py in places:
+        step = [f"H{x(px):.1f}", f"V{y(py):.1f}"]
+        steps += (step[::-1] if falling else step) if steps else [f"M{x(px):.1f} {y(py):.1f}"]
     if len(steps) > 1:
         out.append(f'<path class="pareto" d="{" ".join(steps)}"/>')
     for dot in dots:
@@ -189,9 +192,61 @@ def scatter_chart(
             f'<circle class="dot {dot.style}" cx="{px:.1f}" cy="{py:.1f}" r="6"><title>{escape(hint)}</title></circle>'
         )
     for dot, (px, py) in zip(dots, _apart([(x(dot.x), y(dot.y)) for dot in dots])):
-        out.append(_text(px + 11, py + 4, dot.name, f"dot-name {dot.style}", "start"))
+        left_of = px + 11 + 6.6 * len(dot.name) > 760  # it would be cut off on the right
+        shift, anchor = (-11, "end") if left_of else (11, "start")
+        out.append(_text(px + shift, py + 4, dot.name, f"dot-name {dot.style}", anchor))
     out.append(_text((left + right) / 2, bottom + 38, x_name, "tick", "middle"))
     out.append(_text(left, top - 3, y_name, "tick", "start"))
+    return "".join([*out, "</svg>"])
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row of the bar chart.
+
+    Attributes:
+        name: Shown before it.
+        value: Where it ends.
+        text: Shown behind it.
+        std: Half the length of the whisker; None for none.
+    """
+
+    name: str
+    value: float
+    text: str
+    std: float | None = None
+
+
+def bar_chart(bars: Sequence[Bar], low: float, high: float, name: str) -> str:
+    """Horizontal bars from `low` on, one below the other, with their names and values as text.
+
+    Args:
+        bars: From top to bottom.
+        low, high: Ends of the axis; what is beyond is cut off.
+        name: What is shown, for those who cannot see it.
+    """
+    if not bars:
+        return ""
+    longest = max(len(bar.name) for bar in bars)
+    left, row, top = min(7.0 * longest, 250.0) + 14, 26.0, 4.0
+    right, bottom = 450.0, top + row * len(bars)
+
+    def x(value: float) -> float:
+        return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
+
+    out = [_open(560, bottom + 24, name)]
+    for tick in ticks(low, high):
+        out.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>')
+        out.append(_text(x(tick), bottom + 18, f"{tick:g}", "tick", "middle"))
+    for number, bar in enumerate(bars):
+        y = top + row * (number + 0.5)
+        short = bar.name if 7 * len(bar.name) <= 250 else bar.name[:34] + "…"
+        out.append(_text(left - 10, y + 4, short, "bar-name", "end"))
+        out.append(_rect(left, y - 7, x(bar.value) - left, 14, "bar good", f"{bar.name}: {bar.text}"))
+        if bar.std:
+            ends = x(bar.value - bar.std), x(bar.value + bar.std)
+            out.append(f'<line class="error" x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        out.append(_text(right + 12, y + 4, bar.text, "bar-name", "start"))
     return "".join([*out, "</svg>"])
 
 
