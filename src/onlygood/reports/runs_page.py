@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import floor
 from pathlib import Path
@@ -30,7 +30,7 @@ METRICS = (
 #: Parameters whose sweeps are drawn, and the names of their axes.
 SWEPT = {"k": "K", "alpha": "alpha", "coreset": "coreset, share kept", "size": "image size, pixels"}
 #: Points of a scatter chart that have their names beside them; more have numbers and a key.
-NAMED = 12
+NAMED = 6
 _AXIS = "image AUROC, %"
 
 
@@ -175,10 +175,10 @@ def _whole(summary: Summary) -> list[RunSpec]:
 def _bars(summary: Summary) -> list[Chart]:
     from markupsafe import Markup
 
-    found = []
-    for column in summary.columns:
-        values = [(row, summary.value(row, [column], "image_auroc")) for row in _whole(summary)]
-        found.append((column, [(row, value) for row, value in values if value]))
+    found = [
+        (column, [(row, value) for row in _whole(summary) if (value := summary.value(row, [column], "image_auroc"))])
+        for column in summary.columns
+    ]
     means = [value.mean - (value.std or 0) for _, values in found for _, value in values]
     low = 10.0 * floor(min(5.0, 10 * min(means, default=1.0)))
     charts = []
@@ -224,8 +224,8 @@ def _scatter(points: Sequence[tuple[str, float, float, float]]) -> tuple[str, tu
         Dot(str(number) if numbered else name, x, y, std, "front" if (x, y) in front else "")
         for number, (name, x, y, std) in enumerate(points, 1)
     ]
-    key = tuple((f"{number} ", name) for number, (name, *_) in enumerate(points, 1)) if numbered else ()
-    return scatter_chart(dots, front, "images per second", _AXIS), key
+    key = tuple((f"{number}", name) for number, (name, *_) in enumerate(points, 1)) if numbered else ()
+    return scatter_chart(dots, front, "images per second", _AXIS, ceiling=100.0), key
 
 
 def _setup(record: Record) -> str:
@@ -258,8 +258,6 @@ def _sweeps(summary: Summary) -> list[Chart]:
 
 def _shots(summary: Summary) -> list[Chart]:
     """Image AUROC over the number of training images, where there are several."""
-    from dataclasses import replace
-
     charts = []
     for dataset in dict.fromkeys(dataset for dataset, _ in summary.columns):
         columns = summary.columns_of(dataset)
@@ -282,7 +280,7 @@ def _curve_charts(title: str, curves: Sequence[Curve], axis: str) -> list[Chart]
     for start in range(0, len(curves), len(SERIES)):
         some = curves[start : start + len(SERIES)]
         key = tuple((Markup(mark_svg(style)), curve.name) for style, curve in zip(SERIES, some))
-        charts.append(Chart(title, Markup(curves_chart(some, axis, _AXIS)), key))
+        charts.append(Chart(title, Markup(curves_chart(some, axis, _AXIS, ceiling=100.0)), key))
     return charts
 
 

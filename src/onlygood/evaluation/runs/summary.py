@@ -127,9 +127,7 @@ def swept_lines(rows: Sequence[RunSpec], parameter: str) -> dict[RunSpec, dict[f
         if isinstance(at, bool) or not isinstance(at, int | float):
             continue
         rest = {
-            name: value
-            for name, value in row.parameters.items()
-            if name != parameter and value != _default(row, name)
+            name: value for name, value in row.parameters.items() if name != parameter and value != _default(row, name)
         }
         lines.setdefault(replace(row, parameters=rest), {})[float(at)] = row
     return {rest: dict(sorted(found.items())) for rest, found in lines.items() if len(found) > 1}
