@@ -131,7 +131,9 @@ def _table(summary: Summary, metric: str, title: str, mark_best: bool) -> Table 
     groups, places = [], []
     for dataset in dict.fromkeys(dataset for dataset, _ in summary.columns):
         known = [c for c in summary.columns_of(dataset) if any(summary.value(r, [c], metric) for r in summary.rows)]
-        found = [([column], column[1]) for column in known] + ([(known, "mean")] if len(known) > 1 else [])
+        found = [([column], column[1] if column[1] != dataset else "") for column in known] + (
+            [(known, "mean")] if len(known) > 1 else []
+        )
         places += found
         groups += [(dataset, len(found))] if found else []
     if not places:
@@ -141,6 +143,8 @@ def _table(summary: Summary, metric: str, title: str, mark_best: bool) -> Table 
     several = mark_best and len(summary.rows) > 1
     lines = []
     for row, found_values in zip(summary.rows, values):
+        if metric != METRICS[0][0] and not any(found_values):
+            continue  # the first table tells of what failed
         cells = [
             (*_cell(summary, row, columns, value), several and value is not None and _shown(value) == top)
             for (columns, _), value, top in zip(places, found_values, best)
