@@ -41,7 +41,7 @@ class Table:
     Attributes:
         title: Its name.
         groups: Data sets and how many columns each has.
-        columns: Headings: categories, and a mean where a data set has several.
+        columns: Headings: categories, after a mean where a data set has several.
         lines: Name of the candidate and its cells: text, hint, whether it is the best of its column.
     """
 
@@ -128,12 +128,12 @@ def _limits(records: Iterable[Record]) -> str:
 
 
 def _table(summary: Summary, metric: str, title: str, mark_best: bool) -> Table | None:
-    groups, places = [], []
+    groups: list[tuple[str, int]] = []
+    places: list[tuple[list[Column], str]] = []
     for dataset in dict.fromkeys(dataset for dataset, _ in summary.columns):
         known = [c for c in summary.columns_of(dataset) if any(summary.value(r, [c], metric) for r in summary.rows)]
-        found = [([column], column[1] if column[1] != dataset else "") for column in known] + (
-            [(known, "mean")] if len(known) > 1 else []
-        )
+        found = [(known, "mean")] if len(known) > 1 else []  # first: wide tables are cut off on the right
+        found += [([column], column[1] if column[1] != dataset else "") for column in known]
         places += found
         groups += [(dataset, len(found))] if found else []
     if not places:
@@ -183,7 +183,7 @@ def _bars(summary: Summary) -> list[Chart]:
         (column, [(row, value) for row in _whole(summary) if (value := summary.value(row, [column], "image_auroc"))])
         for column in summary.columns
     ]
-    means = [value.mean - (value.std or 0) for _, values in found for _, value in values]
+    means = [value.mean for _, values in found for _, value in values]
     low = 10.0 * floor(min(5.0, 10 * min(means, default=1.0)))
     charts = []
     for column, values in found:
@@ -251,11 +251,11 @@ def _sweeps(summary: Summary) -> list[Chart]:
         for dataset in dict.fromkeys(dataset for dataset, _ in summary.columns):
             columns = summary.columns_of(dataset)
             curves = []
-            for rest, found in lines.items():
+            for found in lines.values():
                 values = [(at, summary.value(row, columns, "image_auroc")) for at, row in found.items()]
                 points = [(at, 100 * value.mean) for at, value in values if value]
                 if len(points) > 1:
-                    curves.append(Curve(name_of(rest, summary.common), points))
+                    curves.append(Curve(name_of(next(iter(found.values())), [*summary.common, parameter]), points))
             charts += _curve_charts(f"{dataset}: over {axis}", curves, axis)
     return charts
 
