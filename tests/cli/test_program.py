@@ -24,6 +24,7 @@ COMMANDS = (
     "data",
     "weights",
     "bench",
+    "report",
     "demo",
 )
 
@@ -35,7 +36,7 @@ def test_help_names_every_command_and_each_has_an_example(og) -> None:
         assert command in first.out
         help_text = og(command, "-h")
         assert help_text.status == 0 and f"Usage: onlygood {command}" in help_text.out
-    for command in ("fit", "inspect", "choose", "evaluate", "info", "export", "synthesize", "figures"):
+    for command in ("fit", "inspect", "choose", "evaluate", "info", "export", "synthesize", "figures", "report"):
         assert f"    onlygood {command} " in og(command, "--help").out
 
 

@@ -23,6 +23,7 @@ from onlygood.cli import (
     fitting,
     info,
     inspecting,
+    reporting,
     synthesizing,
     weights,
 )
@@ -76,6 +77,7 @@ app.command("figures", short_help="Draw figures of a paper anew.")(figures.figur
 app.add_typer(data.app, name="data", short_help="Check benchmark data sets on disk.")
 app.add_typer(weights.app, name="weights", short_help="List pretrained backbones and fetch their weights.")
 app.add_typer(bench.app, name="bench", short_help="Measure speed; run methods on data sets.")
+app.command("report", short_help="Write recorded runs as one page to look at.")(reporting.report)
 app.command("demo", short_help="Show it all on real solar-cell images.")(demo.demo)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from math import ceil, floor, log10
+from math import ceil, floor, inf, log10
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from onlygood.evaluation import roc_curve
 
 _BINS = 48
+#: Width of a letter, about, in units of the charts.
+_LETTER = 7.0
 
 
 @dataclass(frozen=True)
@@ -142,22 +144,28 @@ class Dot:
 
 
 def scatter_chart(
-    dots: Sequence[Dot], front: Sequence[tuple[float, float]], x_name: str, y_name: str, most: float | None = None
+    dots: Sequence[Dot],
+    front: Sequence[tuple[float, float]],
+    x_name: str,
+    y_name: str,
+    most: float | None = None,
+    ceiling: float = inf,
 ) -> str:
     """Points over a logarithmic x axis, the line of the front in steps, and a limit of x.
 
     Args:
         dots: Points; later ones are drawn over earlier ones.
-        front: Points `(x, y)` of the front, in any order.
+        front: Points `(x, y)` of the front, in any order: of small x and large y, or of large x and large y.
         x_name, y_name: Names of the axes.
         most: Where the budget ends on the x axis.
+        ceiling: The most that y can be; the axis has no number above it.
     """
     left, right, top, bottom = 52.0, 720.0, 14.0, 330.0
     xs = [dot.x for dot in dots] + ([most] if most else [])
     low, high = log10(min(xs)) - 0.06, log10(max(xs)) + 0.22  # room for the names on the right
     y_low = min(dot.y - dot.error for dot in dots)
     y_high = max(dot.y + dot.error for dot in dots)
-    pad = max(0.04 * (y_high - y_low), 0.002)
+    pad = max(0.04 * (y_high - y_low), 0.002 * max(1.0, y_high))
     y_low, y_high = y_low - pad, y_high + pad
 
     def x(value: float) -> float:
@@ -167,7 +175,7 @@ def scatter_chart(
         return bottom - (value - y_low) / (y_high - y_low) * (bottom - top)
 
     out = [_open(760, bottom + 44, f"{y_name} against {x_name}")]
-    for tick in ticks(y_low, y_high):
+    for tick in (one for one in ticks(y_low, y_high) if one <= ceiling):
         out.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
         out.append(_text(left - 7, y(tick) + 4, f"{tick:.4g}", "tick", "end"))
     for tick in _log_ticks(10**low, 10**high):
@@ -177,8 +185,11 @@ def scatter_chart(
         out.append(_rect(x(most), top, right - x(most), bottom - top, "zone ng"))
         out.append(_text(x(most) - 5, top + 14, f"at most {most:g}", "tick", "end"))
     steps: list[str] = []
-    for px, py in sorted(front):
-        steps += [f"H{x(px):.1f}", f"V{y(py):.1f}"] if steps else [f"M{x(px):.1f} {y(py):.1f}"]
+    places = sorted(front)
+    falling = len(places) > 1 and places[0][1] > places[-1][1]  # large x is good: the step down comes first
+    for px, py in places:
+        step = [f"H{x(px):.1f}", f"V{y(py):.1f}"]
+        steps += (step[::-1] if falling else step) if steps else [f"M{x(px):.1f} {y(py):.1f}"]
     if len(steps) > 1:
         out.append(f'<path class="pareto" d="{" ".join(steps)}"/>')
     for dot in dots:
@@ -188,10 +199,66 @@ def scatter_chart(
         out.append(
             f'<circle class="dot {dot.style}" cx="{px:.1f}" cy="{py:.1f}" r="6"><title>{escape(hint)}</title></circle>'
         )
-    for dot, (px, py) in zip(dots, _apart([(x(dot.x), y(dot.y)) for dot in dots])):
-        out.append(_text(px + 11, py + 4, dot.name, f"dot-name {dot.style}", "start"))
+    starts = []
+    for dot in dots:  # a name that would be cut off on the right goes to the left
+        width = _LETTER * len(dot.name)
+        starts.append((x(dot.x) + (11 if x(dot.x) + 11 + width <= 760 else -11 - width), y(dot.y), width))
+    for dot, (px, py, width) in zip(dots, _apart(starts)):
+        on_left = px < x(dot.x)
+        at, anchor = (px + width, "end") if on_left else (px, "start")
+        out.append(_text(at, py + 4, dot.name, f"dot-name {dot.style}", anchor))
     out.append(_text((left + right) / 2, bottom + 38, x_name, "tick", "middle"))
     out.append(_text(left, top - 3, y_name, "tick", "start"))
+    return "".join([*out, "</svg>"])
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row of the bar chart.
+
+    Attributes:
+        name: Shown before it.
+        value: Where it ends.
+        text: Shown behind it.
+        std: Half the length of the whisker; None for none.
+    """
+
+    name: str
+    value: float
+    text: str
+    std: float | None = None
+
+
+def bar_chart(bars: Sequence[Bar], low: float, high: float, name: str) -> str:
+    """Horizontal bars from `low` on, one below the other, with their names and values as text.
+
+    Args:
+        bars: From top to bottom.
+        low, high: Ends of the axis; what is beyond is cut off.
+        name: What is shown, for those who cannot see it.
+    """
+    if not bars:
+        return ""
+    longest = max(len(bar.name) for bar in bars)
+    left, row, top = min(_LETTER * longest, 250.0) + 14, 26.0, 4.0
+    right, bottom = 450.0, top + row * len(bars)
+
+    def x(value: float) -> float:
+        return left + (min(max(value, low), high) - low) / (high - low) * (right - left)
+
+    out = [_open(560, bottom + 24, name)]
+    for tick in ticks(low, high):
+        out.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>')
+        out.append(_text(x(tick), bottom + 18, f"{tick:g}", "tick", "middle"))
+    for number, bar in enumerate(bars):
+        y = top + row * (number + 0.5)
+        short = bar.name if _LETTER * len(bar.name) <= 250 else bar.name[:34] + "…"
+        out.append(_text(left - 10, y + 4, short, "bar-name", "end"))
+        out.append(_rect(left, y - 7, x(bar.value) - left, 14, "bar good", f"{bar.name}: {bar.text}"))
+        if bar.std:
+            ends = x(bar.value - bar.std), x(bar.value + bar.std)
+            out.append(f'<line class="error" x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        out.append(_text(right + 12, y + 4, bar.text, "bar-name", "start"))
     return "".join([*out, "</svg>"])
 
 
@@ -200,14 +267,15 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [m * 10.0**d for d in decades for m in (1, 2, 5) if low <= m * 10.0**d <= high]
 
 
-def _apart(places: Sequence[tuple[float, float]], line: float = 15.0) -> list[tuple[float, float]]:
-    """Places of names, moved down where they would stand on each other."""
+def _apart(places: Sequence[tuple[float, float, float]], line: float = 15.0) -> list[tuple[float, float, float]]:
+    """Places `(x, y, width)` of names, moved down where they would stand on each other."""
     moved = list(places)
     order = sorted(range(len(places)), key=lambda i: places[i][1])
     for n, i in enumerate(order):
-        for j in order[:n]:
-            if abs(moved[i][0] - moved[j][0]) < 150 and moved[i][1] - moved[j][1] < line:
-                moved[i] = (moved[i][0], moved[j][1] + line)
+        for j in sorted(order[:n], key=lambda j: moved[j][1]):
+            (x, y, width), (other, above, its) = moved[i], moved[j]
+            if x < other + its + 6 and other < x + width + 6 and abs(y - above) < line:
+                moved[i] = (x, above + line, width)
     return moved
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from math import inf
 
 from onlygood.reports.charts import ticks
 
@@ -64,15 +65,22 @@ def pairs_chart(pairs: Sequence[Pair], axis: str) -> str:
     return "".join([*out, "</svg>"])
 
 
-def curves_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, *, lines: bool = True) -> str:
-    """Lines over a common axis, or points alone; at most as many as can be told apart."""
+def curves_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, *, lines: bool = True, ceiling: float = inf) -> str:
+    """Lines over a common axis, or points alone; at most as many as can be told apart.
+
+    Args:
+        curves: Lines; what is beyond the last of `SERIES` is left out.
+        x_axis, y_axis: Names of the axes.
+        lines: Whether to join the points.
+        ceiling: The most that y can be; the axis has no number above it.
+    """
     curves = [curve for curve in curves if curve.points][: len(SERIES)]
     if not curves:
         return ""
     xs = [x for curve in curves for x, _ in curve.points]
     ys = [y for curve in curves for _, y in curve.points]
     (x_low, x_high), (y_low, y_high) = _padded(min(xs), max(xs), 0.03), _padded(min(ys), max(ys))
-    left, right, top, bottom = 60.0, 548.0, 12.0, 252.0
+    left, right, top, bottom = 68.0, 548.0, 12.0, 252.0
 
     def at(x: float, y: float) -> tuple[float, float]:
         return (
@@ -82,7 +90,7 @@ def curves_chart(curves: Sequence[Curve], x_axis: str, y_axis: str, *, lines: bo
 
     out = [_open(560, bottom + 48, f"{y_axis} over {x_axis}")]
     for tick in ticks(y_low, y_high):
-        if y_low <= tick <= y_high:
+        if y_low <= tick <= min(y_high, ceiling):
             y = at(x_low, tick)[1]
             out.append(_line(left, y, right, y, "grid"))
             out.append(_text(left - 8, y + 4, f"{tick:g}", "tick", "end"))
