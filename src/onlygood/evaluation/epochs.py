@@ -163,9 +163,9 @@ class _Watcher:
             features = in_order(lambda source: graph.features(source)[0][None], self.sources, detector.threads)
             self.features = FeatureCache(shape).fill(features)
         if self.as_released:
-            good = np.flatnonzero(~self.truth)
-            of_good = self.features.subset(good)
-            head = detector._released_head(head, of_good, [self.sources[i] for i in good], epoch == epochs)
+            good = [i for i, bad in enumerate(self.truth) if not bad]
+            sources = [self.sources[i] for i in good]
+            head = detector._released_head(head, self.features.subset(good), sources, epoch == epochs)
         head.eval()  # each epoch sets its own mode
         with torch.no_grad():
             found = [detector._head_scores(head, self.features[[i]], one) for i, one in enumerate(self.sources)]

@@ -26,7 +26,7 @@ class VariableK:
 
     Attributes:
         by_k: Image AUROC by K; 0 stands for no density (plain 1-NN).
-        best_k: The K with the highest, the smallest of equals.
+        best_k: The K with the highest, among equals the detector's own, else the smallest.
         patches: Patch scores with it, float32 `(n, h, w)`.
         oracle: Always True: this figure could not be had without the labels of the test images.
     """
@@ -91,5 +91,5 @@ def variable_k(
             patches = ldknn_score(squared[:, 0], density, alpha, distance=detector.distance, form=form)
             found[k].append(patches.reshape(h, w))
     by_k = {k: auroc(labels, [detector._image_score(one) for one in maps]) for k, maps in found.items()}
-    best = max(by_k, key=lambda k: by_k[k])
+    best = max(by_k, key=lambda k: (by_k[k], k == detector.k_))
     return VariableK(by_k, best, np.stack(found[best]))

@@ -1,0 +1,107 @@
+"""The released protocol: an oracle that says so, beside the honest figures of the same training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+from tiles_and_engine import InThisProcess
+
+import onlygood
+from onlygood.errors import ParameterError
+from onlygood.evaluation.runs.records import Record, Records
+from onlygood.evaluation.runs.released import CHOSEN_BY_TEST
+from onlygood.evaluation.runs.running import run_sweep
+from onlygood.evaluation.runs.sweep import Candidate, plan
+from onlygood.methods import method_names
+
+LDKNN = Candidate("ldknn", parameters={"size": 64, "k": 2, "alpha": 1.0})
+SIMPLENET = Candidate("simplenet", parameters={"size": 64, "epochs": 8, "updates": 1, "hidden": 16})
+ULSAD = Candidate("ulsad", parameters={"size": 64, "epochs": 3, "most_updates": 3, "width": 0.125})
+#: Figures that both records have of the honest run.
+SHARED = ("image_auroc", "average_precision", "best_f1", "pixel_auroc", "aupro", "false_reject_1", "escape_5")
+
+
+def both(candidate: Candidate, tiles: Path, folder: Path, here: InThisProcess) -> tuple[Record, Record]:
+    """The record of the honest run and that of the released one, from one file."""
+    records = Records(folder / "runs.sqlite")
+    found = []
+    for protocol in ("honest", "released"):
+        sweep = plan([tiles], [candidate], categories=["red"], protocol=protocol)
+        run_sweep(sweep, records, here, features=folder / "features")
+        record = records.get(sweep.specs[0])
+        assert record is not None and record.status == "ok", record
+        found.append(record)
+    assert len(records.all()) == 2  # none replaces the other
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("candidate", [LDKNN, SIMPLENET, ULSAD], ids=lambda one: one.method)
+def test_one_record_has_the_oracle_and_the_honest_run(
+    candidate: Candidate, tiles: Path, tmp_path: Path, here: InThisProcess
+) -> None:
+    honest, released = (record.figures for record in both(candidate, tiles, tmp_path, here))
+    assert "oracle" not in honest and not any(name.startswith("honest_") for name in honest)
+    assert released["oracle"] is True
+    for name in SHARED:
+        assert released[f"honest_{name}"] == honest[name]
+    kept = released["scores"]
+    truth = np.array([kind != "good" for kind in kept["defect"]])
+    assert kept["name"] == honest["scores"]["name"]
+    assert released["image_auroc"] == pytest.approx(roc_auc_score(truth, kept["score"]))
+    assert released["average_precision"] == pytest.approx(average_precision_score(truth, kept["score"]))
+    assert 0 <= released["pixel_auroc"] <= 1 and 0 <= released["aupro"] <= 1
+    assert released["false_reject_1"] is released["escape_1"] is released["per_type"][0]["escape_1"] is None
+    what = CHOSEN_BY_TEST[candidate.method]
+    by_value = {one[what]: one["image_auroc"] for one in released["tried"]}
+    assert released["image_auroc"] == by_value[released["chosen"][what]] == max(by_value.values())
+
+
+def test_the_chosen_k_scores_as_a_detector_of_that_k(tiles: Path, tmp_path: Path, here: InThisProcess) -> None:
+    _, record = both(LDKNN, tiles, tmp_path, here)
+    found, folder = record.figures, tiles / "red"
+    assert [one["k"] for one in found["tried"]] == [0, 2, 3, 5, 7, 9, 11]  # the run's own, too
+    names = [folder / "test" / name for name in found["scores"]["name"]]
+    truth = [kind != "good" for kind in found["scores"]["defect"]]
+    for one in found["tried"]:
+        k = {"k": one["k"], "alpha": 1.0} if one["k"] else {"alpha": 0.0}
+        scores = onlygood.LDKNN(size=64, threads=1, **k).fit(folder).score(names)
+        assert one["image_auroc"] == pytest.approx(roc_auc_score(truth, scores))
+        if one["k"] == found["chosen"]["k"]:
+            np.testing.assert_allclose(found["scores"]["score"], scores, rtol=1e-5)
+
+
+def test_nothing_to_gain_is_nothing_changed(tiles: Path, tmp_path: Path, here: InThisProcess) -> None:
+    """Where no K is better than the run's own, the oracle is the honest run."""
+    honest, released = both(LDKNN, tiles, tmp_path, here)
+    best = max(one["image_auroc"] for one in released.figures["tried"])
+    assert (released.figures["chosen"] == {"k": 2}) == (best == honest.figures["image_auroc"])
+    if best == honest.figures["image_auroc"]:
+        np.testing.assert_allclose(released.figures["scores"]["score"], honest.figures["scores"]["score"], rtol=1e-5)
+
+
+def test_the_chosen_epoch_scores_as_a_training_that_ended_there(
+    tiles: Path, tmp_path: Path, here: InThisProcess
+) -> None:
+    _, record = both(SIMPLENET, tiles, tmp_path, here)
+    found = record.figures
+    assert [one["epoch"] for one in found["tried"]] == [4, 8]
+    ended = {**SIMPLENET.parameters, "epochs": found["chosen"]["epoch"]}
+    names = [tiles / "red" / "test" / name for name in found["scores"]["name"]]
+    scores = onlygood.SimpleNet(threads=1, **ended).fit(tiles / "red").score(names)
+    np.testing.assert_allclose(found["scores"]["score"], scores, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", sorted(set(method_names()) - set(CHOSEN_BY_TEST)))
+def test_what_does_not_peek_is_refused_before_anything_is_run(tiles: Path, method: str) -> None:
+    with pytest.raises(ParameterError, match=f"no released protocol of {method}.*honest run is the one"):
+        plan([tiles], [LDKNN, Candidate(method)], protocol="released")
+
+
+@pytest.mark.parametrize(("parameters", "expected"), [({"coreset": 0.1}, "coreset=0.1.*full bank"), ({"k": 0}, "k=0")])
+def test_what_cannot_be_swept_is_refused(tiles: Path, parameters: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ParameterError, match=expected):
+        plan([tiles], [Candidate("reb", parameters=parameters)], protocol="released")
