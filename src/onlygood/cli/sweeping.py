@@ -46,8 +46,8 @@ def run(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="honest, the default: nothing is chosen by test images. released: as the authors' code chooses by them; "
-            "an oracle, with the honest figure beside it."
+            help="honest, the default: nothing is chosen by test images. released: as the authors' code "
+            "chooses by them; an oracle, with the honest figure beside it."
         ),
     ] = None,
     engine: Annotated[str, typer.Option(help="local: processes on this machine. ray: a cluster.")] = "local",

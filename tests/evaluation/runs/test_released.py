@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
-from tiles_and_engine import InThisProcess
+from PIL import Image
+from tiles_and_engine import InThisProcess, tile
 
 import onlygood
 from onlygood.errors import ParameterError
@@ -23,6 +24,27 @@ SIMPLENET = Candidate("simplenet", parameters={"size": 64, "epochs": 8, "updates
 ULSAD = Candidate("ulsad", parameters={"size": 64, "epochs": 3, "most_updates": 3, "width": 0.125})
 #: Figures that both records have of the honest run.
 SHARED = ("image_auroc", "average_precision", "best_f1", "pixel_auroc", "aupro", "false_reject_1", "escape_5")
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set whose defects are so faint that the choice of K or epoch matters."""
+    root = tmp_path_factory.mktemp("data") / "tiles"
+    seed = 100
+    for kind, count in (("train/good", 6), ("test/good", 6), ("test/blot", 6)):
+        (root / "red" / kind).mkdir(parents=True)
+        for i in range(count):
+            image = tile(seed)
+            if "blot" in kind:
+                image[30:44, 26:40] += 4 * np.uint8(i + 1)
+            Image.fromarray(image).save(root / "red" / kind / f"{i}.png")
+            seed += 1
+    (root / "red" / "ground_truth" / "blot").mkdir(parents=True)
+    mask = np.zeros((80, 80), np.uint8)
+    mask[30:44, 26:40] = 255
+    for i in range(6):
+        Image.fromarray(mask).save(root / "red" / "ground_truth" / "blot" / f"{i}_mask.png")
+    return root
 
 
 def both(candidate: Candidate, tiles: Path, folder: Path, here: InThisProcess) -> tuple[Record, Record]:
