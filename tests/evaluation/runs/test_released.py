@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
 from PIL import Image
+from sklearn.metrics import average_precision_score, roc_auc_score
 from tiles_and_engine import InThisProcess, tile
 
 import onlygood
@@ -18,7 +18,8 @@ from onlygood.evaluation.runs.records import Record, Records
 from onlygood.evaluation.runs.released import CHOSEN_BY_TEST
 from onlygood.evaluation.runs.running import run_sweep
 from onlygood.evaluation.runs.sweep import Candidate, plan
-from onlygood.images import as_sources
+from onlygood.images import as_sources, read_image
+from onlygood.images.preparing import resize
 from onlygood.methods import method_names
 
 LDKNN = Candidate("ldknn", parameters={"size": 64, "k": 2, "alpha": 1.0})
@@ -151,8 +152,33 @@ def test_ulsad_is_judged_as_its_code_does(tiles: Path) -> None:
     low, high = np.quantile(of_good, (0.9, 0.995), axis=1)[..., None]
     scores = (0.1 * (maps - low) / (high - low)).mean(axis=1).max(axis=1)
     assert curve.figures[1].image_auroc == pytest.approx(roc_auc_score(labels, scores))
+    assert curve.figures[0].image_auroc == pytest.approx(
+        roc_auc_score(labels, unscaled_scores(parameters, folder, test))
+    )
     plain = training_curve(onlygood.ULSAD(**parameters, image_score="max"), folder, test, labels, every=1)
     assert plain.detector.head_.onnx == curve.detector.head_.onnx  # what is fitted is the same
+
+
+def unscaled_scores(parameters: dict[str, Any], folder: Path, paths: list[Path]) -> np.ndarray:
+    """Highest of the plain mean of both maps after the first epoch, `(n,)`."""
+    import torch
+
+    found: list[float] = []
+
+    def look(epoch: int, epochs: int, head: Any, detector: Any) -> None:
+        if epoch > 1:
+            return
+        network = head.branches.eval()
+        for path in paths:
+            image = resize(read_image(path), 64, path.name)[None]
+            with torch.no_grad():
+                maps = network(torch.from_numpy(detector.graph_(image)), torch.from_numpy(image))
+            found.append(float(maps.mean(dim=1).max()))
+
+    detector = onlygood.ULSAD(**parameters, image_score="max")
+    detector._watcher = look
+    detector.fit(folder)
+    return np.array(found)
 
 
 def branch_maps(detector: onlygood.ULSAD, paths: list[Path]) -> np.ndarray:

@@ -171,4 +171,6 @@ def test_on_other_data_an_oracle_has_a_row_of_its_own() -> None:
     found = {
         (one.row, one.ours, one.oracle) for one in compared if one.dataset == "parts" and one.metric == "image_auroc"
     }
-    assert ("ULSAD", 0.8, False) in found and ("ULSAD, released protocol", 0.9, True) in found and len(found) == 2
+    assert {("ULSAD", 0.8, False), ("ULSAD, released protocol", 0.9, True)} <= found
+    assert {(ours, oracle) for _, ours, oracle in found} == {(0.8, False), (0.9, True)}
+    assert all(row.endswith("released protocol") == oracle for row, _, oracle in found)
