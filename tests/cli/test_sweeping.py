@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,30 @@ def test_the_list_is_a_table_csv_or_json(og, listed: Path) -> None:
     found = json.loads(og("bench", "list", listed, "--json").out)
     assert all("scores" not in record["figures"] for record in found)
     assert {record["key"] for record in found} == {row["key"] for row in rows}
+
+
+def test_an_oracle_is_listed_as_one(og, tmp_path: Path) -> None:
+    records = Records(tmp_path / "runs.sqlite")
+    spec = RunSpec("plates", "plate", "simplenet", protocol="released")
+    figures = {"image_auroc": 0.98765, "honest_image_auroc": 0.9321, "oracle": True, "chosen": {"epoch": 12}}
+    records.add(Record(spec, "ok", "a", "b", "f0", figures))
+    records.add(Record(replace(spec, protocol="honest"), "ok", "a", "b", "f0", {"image_auroc": 0.9321}))
+    table = og("bench", "list", records.path).out
+    assert re.search(r"plates/plate, simplenet, released protocol +0\.9877 ", table)
+    assert "oracle: epoch 12 chosen by the test images; honest: I-AUROC 0.9321" in table
+    assert table.count("oracle") == 1
+    rows = list(csv.DictReader(io.StringIO(og("bench", "list", records.path, "--csv").out)))
+    assert {(row["protocol"], row["oracle"], row["honest_image_auroc"]) for row in rows} == {
+        ("released", "True", "0.9321"),
+        ("honest", "", ""),
+    }
+
+
+def test_a_method_that_does_not_peek_has_no_released_protocol(og, part: Path) -> None:
+    told = og("bench", "run", "--data", part, "--method", "patchcore", "--protocol", "released")
+    assert told.status == 2 and "no released protocol of patchcore" in told.err and told.err.count("\n") == 1
+    told = og("bench", "run", "--data", part, "--method", "knn", "--protocol", "magic")
+    assert told.status == 2 and "Known are: honest, released" in told.err
 
 
 def test_a_sweep_file_says_it_all(part: Path, tmp_path: Path) -> None:

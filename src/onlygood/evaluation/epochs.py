@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +47,12 @@ class TrainingCurve:
     Attributes:
         figures: After each epoch that was evaluated, the last epoch among them.
         detector: The fitted detector, that of the last epoch.
+        oracle_patches: Patch scores of the test images after the oracle's epoch, float32 `(n, h, w)`.
     """
 
     figures: tuple[EpochFigures, ...]
     detector: TrainedDetector
+    oracle_patches: NDArray[np.float32] | None = field(repr=False, compare=False, default=None)
 
     @property
     def last(self) -> EpochFigures:
@@ -69,7 +71,7 @@ class TrainingCurve:
 
         Highest image AUROC, among equals the highest pixel AUROC. It cannot be had without the test labels.
         """
-        best = max(self.figures, key=lambda one: (one.image_auroc, one.pixel_auroc or 0.0))
+        best = max(self.figures, key=_worth)
         return EpochFigures(best.epoch, best.image_auroc, best.pixel_auroc, oracle=True)
 
 
@@ -81,6 +83,7 @@ def training_curve(
     masks: Sequence[ArrayLike | None] | None = None,
     *,
     every: int = 4,
+    as_released: bool = False,
     progress: Report | None = None,
 ) -> TrainingCurve:
     """Train a detector and evaluate it on labelled test images every few epochs (SimpleNet's code: every 4).
@@ -95,6 +98,8 @@ def training_curve(
         labels: 0 good, 1 defective, `(n,)`.
         masks: One per test image, as `evaluate` takes them; good ones and those with a mask count.
         every: Epochs between two evaluations; the last epoch is always evaluated.
+        as_released: Judge every epoch as the method's released code does. That differs for ULSAD alone: quantiles are
+            taken from the good test images, and in the last epoch only; before it the maps stay as they are.
         progress: Called as `progress(stage, done, total)`.
 
     Raises:
@@ -106,12 +111,16 @@ def training_curve(
         raise ParameterError(f"There must be one of masks for each of {len(sources)} images, not {len(masks)}.")
     if every < 1 or truth.all() or not truth.any():
         raise ParameterError("training_curve needs good and defective test images, and every of at least 1.")
-    watcher = _Watcher(sources, truth, masks, every)
+    watcher = _Watcher(sources, truth, masks, every, as_released)
     fitted = type(detector)(**detector.get_params())
     fitted._watcher = watcher
     fitted.fit(good, progress=progress)
     fitted._watcher = None
-    return TrainingCurve(watcher.ended(), fitted)
+    return TrainingCurve(watcher.ended(), fitted, watcher.best)
+
+
+def _worth(one: EpochFigures) -> tuple[float, float]:
+    return one.image_auroc, one.pixel_auroc or 0.0
 
 
 class _Watcher:
@@ -123,21 +132,27 @@ class _Watcher:
         truth: NDArray[np.bool_],
         masks: Sequence[ArrayLike | None] | None,
         every: int,
+        as_released: bool = False,
     ) -> None:
         self.sources, self.truth, self.masks, self.every = sources, truth, masks, every
+        self.as_released = as_released
+        self.best: NDArray[np.float32] | None = None
         self.features: Any = None
         self.figures: list[EpochFigures] = []
 
     def __call__(self, epoch: int, epochs: int, head: Any, detector: Any) -> None:
         if epoch % self.every == 0 or epoch == epochs:
-            self.figures.append(self._figures(epoch, head, detector))
+            figures, patches = self._figures(epoch, epochs, head, detector)
+            if self.best is None or _worth(figures) > max(map(_worth, self.figures)):
+                self.best = patches
+            self.figures.append(figures)
 
     def ended(self) -> tuple[EpochFigures, ...]:
         if not self.figures:
             raise ParameterError("The training was interrupted before its first evaluation.")
         return tuple(self.figures)
 
-    def _figures(self, epoch: int, head: Any, detector: Any) -> EpochFigures:
+    def _figures(self, epoch: int, epochs: int, head: Any, detector: Any) -> tuple[EpochFigures, NDArray[np.float32]]:
         import torch
 
         from onlygood.methods.feature_cache import FeatureCache
@@ -147,6 +162,10 @@ class _Watcher:
             shape = (len(self.sources), *graph.spec.grid, graph.spec.dim)
             features = in_order(lambda source: graph.features(source)[0][None], self.sources, detector.threads)
             self.features = FeatureCache(shape).fill(features)
+        if self.as_released:
+            good = [i for i, bad in enumerate(self.truth) if not bad]
+            sources = [self.sources[i] for i in good]
+            head = detector._released_head(head, self.features.subset(good), sources, epoch == epochs)
         head.eval()  # each epoch sets its own mode
         with torch.no_grad():
             found = [detector._head_scores(head, self.features[[i]], one) for i, one in enumerate(self.sources)]
@@ -155,7 +174,7 @@ class _Watcher:
         pixels = None
         if self.masks is not None:
             pixels = self._pixel_auroc([detector._map(one) for one in patches])
-        return EpochFigures(epoch, auroc(self.truth, scores), pixels)
+        return EpochFigures(epoch, auroc(self.truth, scores), pixels), patches
 
     def _pixel_auroc(self, maps: Sequence[NDArray[np.float32]]) -> float | None:
         assert self.masks is not None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,12 +26,14 @@ class VariableK:
 
     Attributes:
         by_k: Image AUROC by K; 0 stands for no density (plain 1-NN).
-        best_k: The K with the highest.
+        best_k: The K with the highest, among equals the detector's own, else the smallest.
+        patches: Patch scores with it, float32 `(n, h, w)`.
         oracle: Always True: this figure could not be had without the labels of the test images.
     """
 
     by_k: dict[int, float]
     best_k: int
+    patches: NDArray[np.float32] = field(repr=False, compare=False)
     oracle: bool = True
 
     @property
@@ -59,7 +62,7 @@ def variable_k(
         ParameterError: The detector keeps a coreset only.
     """
     from onlygood.memory.bank import halved
-    from onlygood.memory.density import mean_distance, neighbours_in_other_groups, neighbours_without_self
+    from onlygood.memory.density import neighbours_in_other_groups, neighbours_without_self
     from onlygood.memory.scores import ldknn_score
 
     if detector.coreset < 1:
@@ -70,19 +73,23 @@ def variable_k(
         table = neighbours_in_other_groups(detector.bank_, detector.index_, groups, max(ks), report)
     else:
         table = neighbours_without_self(detector.bank_, detector.index_, max(ks), report)
-    densities = {k: mean_distance(table, k, detector.distance) for k in ks}
-    scores: dict[int, list[float]] = {0: [], **{k: [] for k in ks}}
+    probe = copy.copy(detector)
+    densities = {}
+    for probe.k_ in ks:
+        densities[probe.k_] = probe._mean_distance(table)
+    found: dict[int, list[NDArray[np.float32]]] = {0: [], **{k: [] for k in sorted(ks)}}
     sources = as_sources(images)
     for source in track(sources, "variable K (oracle)", len(sources), report):
         features, _ = detector.graph_.features(source)
         h, w, dim = features.shape
         squared, rows = detector.index_.search(halved(features.reshape(-1, dim)), 1)
         nearest: NDArray[np.int64] = rows[:, 0]
-        for k in scores:
+        for k in found:
             alpha = detector.alpha_ if k else 0.0
             density = densities[k][nearest] if k else np.zeros(len(nearest), np.float32)
             form = detector.form if k else "subtract"
             patches = ldknn_score(squared[:, 0], density, alpha, distance=detector.distance, form=form)
-            scores[k].append(detector._image_score(patches.reshape(h, w)))
-    by_k = {k: auroc(labels, values) for k, values in scores.items()}
-    return VariableK(by_k, max(by_k, key=lambda k: by_k[k]))
+            found[k].append(patches.reshape(h, w))
+    by_k = {k: auroc(labels, [detector._image_score(one) for one in maps]) for k, maps in found.items()}
+    best = max(by_k, key=lambda k: (by_k[k], k == detector.k_))
+    return VariableK(by_k, best, np.stack(found[best]))

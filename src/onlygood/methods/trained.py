@@ -86,6 +86,19 @@ class TrainedDetector(Detector):
         if self._watcher is not None:
             self._watcher(epoch, epochs, head, self)
 
+    def _released_head(
+        self, head: nn.Module, good: FeatureCache, sources: Sequence[ImageSource], last: bool
+    ) -> nn.Module:
+        """A head in the middle of its training as the released code evaluates it.
+
+        Args:
+            head: As it is after an epoch.
+            good: Features of the good test images.
+            sources: These images.
+            last: Whether that was the last epoch.
+        """
+        return head
+
     def _head_scores(self, head: nn.Module, features: NDArray[np.float32], source: ImageSource) -> NDArray[np.float32]:
         """Patch scores `(1, h, w)` of a head in the middle of its training, from features `(1, h, w, D)`."""
         import torch

@@ -216,6 +216,16 @@ class ULSAD(TrainedDetector):
         quantiles = np.quantile(np.concatenate(values, axis=1), (self.alpha, self.beta), axis=1).T
         return NormalisedMaps(network, torch.from_numpy(quantiles).to(device))
 
+    def _released_head(
+        self, head: nn.Module, good: FeatureCache, sources: Sequence[ImageSource], last: bool
+    ) -> nn.Module:
+        from onlygood.methods.networks.ulsad import NormalisedMaps
+
+        network = cast("NormalisedMaps", head).branches
+        if not last:
+            return NormalisedMaps(network).to(network.mean.device)
+        return self._with_quantiles(network, good, np.stack([resize(s.read(), self.size, s.name) for s in sources]))
+
     def _head_scores(self, head: nn.Module, features: NDArray[np.float32], source: ImageSource) -> NDArray[np.float32]:
         import torch
 

@@ -120,3 +120,57 @@ def test_of_runs_recorded_twice_the_later_counts() -> None:
         None,
         0.5,
     }
+
+
+def simplenet(protocol: str, category: str = "screw", **figures) -> Record:
+    parameters = {"backbone": "wide_resnet50_2"}
+    spec = RunSpec("MVTec AD", category, "simplenet", "released", parameters, protocol=protocol)
+    return ended(spec, n_train=320, n_good=41, n_defect=119, **figures)
+
+
+def printed(records: list[Record], paper: str, row: str, table: str = "Table 1"):
+    """The image AUROC of screws that is shown beside a printed row."""
+    wanted = (table, row, "screw", "image_auroc")
+    compared = compare(to_compare(records), load_paper(paper))
+    (found,) = [one for one in compared if (one.table, one.row, one.category, one.metric) == wanted]
+    return found
+
+
+def test_an_oracle_stands_beside_rows_printed_as_oracles_alone() -> None:
+    honest = simplenet("honest", image_auroc=0.9)
+    oracle = simplenet("released", image_auroc=0.95, oracle=True, honest_image_auroc=0.9)
+    for records in ([honest, oracle], [oracle, honest], [oracle]):
+        found = printed(records, "simplenet", "SimpleNet")
+        assert found.ours == 0.95 and found.oracle
+        assert "ours is an oracle, chosen by test images (released protocol); honest: 90.00 %" in found.reasons
+        assert not any("ours: the last epoch" in text for text in found.reasons)
+    alone = printed([honest], "simplenet", "SimpleNet")
+    assert alone.ours == 0.9 and not alone.oracle
+    assert any("ours: the last epoch" in text for text in alone.reasons)
+
+
+def test_a_row_with_a_fixed_k_takes_no_oracle() -> None:
+    spec = RunSpec("MVTec AD", "screw", "ldknn", "released", {"backbone": "resnet18"}, protocol="released")
+    counts = {"n_train": 320, "n_good": 41, "n_defect": 119}
+    oracle = ended(spec, image_auroc=0.95, oracle=True, honest_image_auroc=0.9, **counts)
+    fixed = printed([oracle], "reb", "LDKNN (K=5), Res18", "Table 2")
+    assert fixed.ours is None and not fixed.oracle
+    variable = printed([oracle], "reb", "LDKNN (Variable K), Res18", "Table 2")
+    assert variable.ours == 0.95 and variable.oracle
+
+
+def test_on_other_data_an_oracle_has_a_row_of_its_own() -> None:
+    made = [
+        ended(RunSpec("parts", "a", "ulsad", "released", protocol=protocol), image_auroc=auroc, **more)
+        for protocol, auroc, more in (
+            ("honest", 0.8, {}),
+            ("released", 0.9, {"oracle": True, "honest_image_auroc": 0.8}),
+        )
+    ]
+    compared = compare(to_compare(made), load_paper("ulsad"))
+    found = {
+        (one.row, one.ours, one.oracle) for one in compared if one.dataset == "parts" and one.metric == "image_auroc"
+    }
+    assert {("ULSAD", 0.8, False), ("ULSAD, released protocol", 0.9, True)} <= found
+    assert {(ours, oracle) for _, ours, oracle in found} == {(0.8, False), (0.9, True)}
+    assert all(row.endswith("released protocol") == oracle for row, _, oracle in found)

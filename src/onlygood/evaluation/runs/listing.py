@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from onlygood.evaluation.runs.records import Record
@@ -23,6 +23,10 @@ FIGURES = (
     "n_train",
     "n_good",
     "n_defect",
+    "oracle",
+    "honest_image_auroc",
+    "honest_pixel_auroc",
+    "honest_aupro",
 )
 COSTS = ("fit_seconds", "fit_shared_images", "ms_per_image", "model_bytes", "peak_bytes")
 #: Of the table for a person: heading and how it is written.
@@ -64,21 +68,31 @@ def as_csv(records: Iterable[Record]) -> str:
 
 
 def as_lines(records: Sequence[Record]) -> list[str]:
-    """A table with a heading; under a failed run its error."""
+    """A table with a heading; under a failed run its error, under an oracle what was chosen and what is had without."""
     rows = [["run", *(heading for _, heading, _ in SHOWN)]]
-    errors: dict[int, str] = {}
+    below: dict[int, str] = {}
     for record in records:
         values = {**record.figures, **record.costs}
         cells = ["-" if values.get(name) is None else form.format(values[name]) for name, _, form in SHOWN]
         if record.status == "failed":
-            errors[len(rows)] = record.error
+            below[len(rows)] = record.error
             cells = ["failed", *[""] * (len(SHOWN) - 1)]
+        elif record.figures.get("oracle"):
+            below[len(rows)] = _oracle(record.figures)
         rows.append([record.spec.label, *cells])
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = []
     for number, row in enumerate(rows):
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
         lines.append("  ".join(cells).rstrip())
-        if number in errors:
-            lines.append(f"    {errors[number]}")
+        if number in below:
+            lines.append(f"    {below[number]}")
     return lines
+
+
+def _oracle(figures: Mapping[str, Any]) -> str:
+    """What must be said of figures that were chosen by test images."""
+    chosen = ", ".join(f"{name} {value}" for name, value in figures["chosen"].items())
+    shown = [(heading, form, figures.get(f"honest_{name}")) for name, heading, form in SHOWN[:3]]
+    honest = ", ".join(f"{heading} {form.format(value)}" for heading, form, value in shown if value is not None)
+    return f"oracle: {chosen} chosen by the test images; honest: {honest}"

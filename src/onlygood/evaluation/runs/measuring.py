@@ -21,6 +21,7 @@ from onlygood.evaluation.machine import machine, source_hash, versions
 from onlygood.evaluation.runs.data import Contents
 from onlygood.evaluation.runs.memory import peak_bytes, reset_peak
 from onlygood.evaluation.runs.records import Record
+from onlygood.evaluation.runs.released import Choice, Released
 from onlygood.evaluation.runs.shots import draw_shots
 from onlygood.evaluation.runs.spec import RunSpec
 from onlygood.evaluation.testset import TestRun, run_test
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 RATES = (1, 5)
 #: Test images that are inspected once more for the time of one, at most.
 TIMED = 20
+#: Figures that the record of an oracle has twice.
+COMPARED = ("image_auroc", "average_precision", "best_f1", "pixel_auroc", "aupro")
 #: Lines of a traceback that are kept.
 TAIL = 12
 
@@ -125,13 +128,19 @@ def _measured(task: Task) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
     shared = None if task.features is None else SharedFeatures(task.features)
     images, samples = training_images(task.spec, task.contents), task.contents.category.test
     detector = make_detector(task.spec, task.threads)
+    released = Released(task.spec.dataset, samples) if task.spec.protocol == "released" else None
     with nullcontext() if shared is None else shared.used():
         started = time.perf_counter()
-        detector.fit([str(path) for path in images], progress=silent)
+        if released is not None:
+            detector = released.fitted(detector, images)
+        else:
+            detector.fit([str(path) for path in images], progress=silent)
         costs: dict[str, Any] = {"fit_seconds": round(time.perf_counter() - started, 3)}
         costs |= {"fit_shared_images": 0 if shared is None else shared.found, "fit_peak_bytes": peak_bytes()}
         tested = run_test(detector, samples)
         figures = _figures(detector, tested)
+        if released is not None:
+            figures = _beside(figures, detector, tested, released.choose(detector))
         costs["peak_bytes"] = peak_bytes()
         costs["ms_per_image"] = round(_milliseconds(detector, samples, shared), 3)
     costs["model_bytes"] = _model_bytes(detector)
@@ -146,10 +155,11 @@ def _measured(task: Task) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
     return figures, costs, more
 
 
-def _figures(detector: Detector, tested: TestRun) -> dict[str, Any]:
+def _figures(detector: Detector, tested: TestRun, thresholds: bool = True) -> dict[str, Any]:
     """What depends on the data and the specification alone: the same on every machine of one kind.
 
-    Rates are fractions, `false_reject_1` and `escape_1` those at the threshold that promises 1 % false rejects.
+    Rates are fractions, `false_reject_1` and `escape_1` those at the threshold that promises 1 % false rejects; without
+    `thresholds` they are None.
     """
     found = tested.evaluate().as_dict()
     labels = np.array([sample.label for sample in tested.samples])
@@ -162,10 +172,10 @@ def _figures(detector: Detector, tested: TestRun) -> dict[str, Any]:
     ]
     for percent in RATES:
         threshold = detector.calibration_.at(percent / 100, max(percent / 100, 0.05)).ng_threshold
-        figures[f"false_reject_{percent}"] = _share(scores[labels == 0] > threshold)
-        figures[f"escape_{percent}"] = _share(scores[labels == 1] <= threshold)
+        figures[f"false_reject_{percent}"] = _share(scores[labels == 0] > threshold) if thresholds else None
+        figures[f"escape_{percent}"] = _share(scores[labels == 1] <= threshold) if thresholds else None
         for row in per_type:
-            row[f"escape_{percent}"] = _share(scores[kinds == row["name"]] <= threshold)
+            row[f"escape_{percent}"] = _share(scores[kinds == row["name"]] <= threshold) if thresholds else None
     figures |= {
         "n_train": len(detector.training_.names),
         "n_groups": len(set(detector.training_.groups)),
@@ -180,6 +190,18 @@ def _figures(detector: Detector, tested: TestRun) -> dict[str, Any]:
         },
     }
     return _plain(figures)
+
+
+def _beside(honest: dict[str, Any], detector: Detector, tested: TestRun, choice: Choice) -> dict[str, Any]:
+    """The figures of an oracle, and beside each the honest one, `honest_image_auroc` and so on.
+
+    Thresholds are of the detector as it was fitted, so an oracle has no false rejects and escapes.
+    """
+    found = _figures(detector, choice.tested(detector, tested), thresholds=False)
+    rates = tuple(f"{name}_{percent}" for percent in RATES for name in ("false_reject", "escape"))
+    about = {"oracle": True, "chosen": choice.chosen, "tried": list(choice.tried)}
+    beside = {f"honest_{name}": honest[name] for name in (*COMPARED, *rates)}
+    return {**found, **_plain(about), **beside}
 
 
 def _milliseconds(detector: Detector, samples: Sequence[Sample], shared: SharedFeatures | None) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from onlygood.errors import ParameterError
 
-PROTOCOLS = ("honest",)
+PROTOCOLS = ("honest", "released")
 #: Parameters of a detector that are no part of a run: the seed has its own field, cores are shared out by the engine.
 NOT_PARAMETERS = ("seed", "threads")
 _ALWAYS = ("dataset", "category", "method")
@@ -30,7 +30,8 @@ class RunSpec:
         shots: Training images drawn at random; None for all.
         draw: Number of the draw, from 0 on; 0 without shots.
         most_train: Training images at most, spread evenly over all; None for all. Not together with shots.
-        protocol: `honest`: nothing is chosen by test images.
+        protocol: `honest`: nothing is chosen by test images. `released`: what the authors' code chooses by them is
+            chosen so, as `runs.released` tells; the figures are an oracle's.
     """
 
     dataset: str
@@ -86,6 +87,7 @@ class RunSpec:
         parts += [f"seed {self.seed}"] if self.seed else []
         parts += [f"{self.shots} shots, draw {self.draw}"] if self.shots is not None else []
         parts += [f"at most {self.most_train} images"] if self.most_train is not None else []
+        parts += [f"{self.protocol} protocol"] if self.protocol != "honest" else []
         return ", ".join(parts)
 
     @property

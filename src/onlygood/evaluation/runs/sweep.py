@@ -11,6 +11,7 @@ from typing import Any
 from onlygood.errors import ParameterError
 from onlygood.evaluation.runs.data import open_all
 from onlygood.evaluation.runs.measuring import make_detector
+from onlygood.evaluation.runs.released import check_released
 from onlygood.evaluation.runs.spec import RunSpec
 from onlygood.images.datasets import DataSet
 
@@ -81,7 +82,9 @@ def plan(
     if draws < 1:
         raise ParameterError(f"draws={draws}: a whole number of at least 1.")
     for candidate in candidates:
-        make_detector(RunSpec("-", "-", candidate.method, candidate.preset, candidate.parameters))
+        made = make_detector(RunSpec("-", "-", candidate.method, candidate.preset, candidate.parameters))
+        if protocol == "released":
+            check_released(made)
     data = open_all(roots)
     wanted = [(one.name, part.name) for one in data.values() for part in one.categories]
     for name in categories:

@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from onlygood.errors import DataError
+from onlygood.evaluation.runs.spec import PROTOCOLS
 from onlygood.evaluation.tables.definitions import Row, development_rows, differences, rows_of
 from onlygood.evaluation.tables.planning import complete
 from onlygood.evaluation.tables.published import Paper, Published, Remark, members
@@ -34,6 +35,7 @@ class Compared:
         seeds: Number of seeds.
         reasons: Why ours may differ, or why it is not there.
         swept: Name and value of the parameter that a figure has along its axis.
+        oracle: Whether ours was chosen by test images.
     """
 
     table: str
@@ -48,6 +50,7 @@ class Compared:
     seeds: int = 0
     reasons: tuple[str, ...] = ()
     swept: tuple[str, Any] | None = None
+    oracle: bool = False
 
     @property
     def difference(self) -> float | None:
@@ -65,7 +68,8 @@ def compare(records: Sequence[Mapping[str, Any]], paper: Paper) -> tuple[Compare
 
     Args:
         records: One for each run that ended: `dataset`, `category`, `method`, `parameters` (those that are not the
-            defaults, or all), `seed` (0), `shots` (None), `metrics` (name -> value in 0..1) and `protocol` (`honest`).
+            defaults, or all), `seed` (0), `shots` (None), `metrics` (name -> value in 0..1), `protocol` (`honest`) and,
+            of the protocol `released`, `honest_metrics`. Those are taken for rows that were printed so and no other.
         paper: The printed values, and by its name what each row is made of.
 
     Returns:
@@ -76,30 +80,38 @@ def compare(records: Sequence[Mapping[str, Any]], paper: Paper) -> tuple[Compare
     """
     # Of runs recorded twice the later one counts: the better one would be an oracle.
     measured = list({one.key: one for one in (_Record(n, record) for n, record in enumerate(records))}.values())
+    honest = [one for one in measured if one.protocol == "honest"]
+    oracles = [one for one in measured if one.protocol != "honest"]
     rows = {(row.table, row.row, row.dataset): row for row in rows_of(paper.name)}
-    of_rows: dict[tuple[str, str, str], _Ours] = {}
+    of_rows: dict[tuple[str, str, str], tuple[_Ours, _Ours]] = {}
     compared = []
     for value in paper.values:
         key = (value.table, value.row, value.dataset)
         row = rows[key]
         if key not in of_rows:
-            of_rows[key] = _Ours(row, measured)
-        ours = of_rows[key]
+            of_rows[key] = _Ours(row, honest), _Ours(row, oracles)
+        own, chosen = of_rows[key]
         place = Compared(value.table, value.row, value.dataset, value.category, value.metric, value.shots, value)
-        found = ours.fill(place, members(value.dataset, value.category) or (value.category,))
-        said = (*differences(paper.name, value), row.differs) if found.ours is not None else (row.why_not,)
+        categories = members(value.dataset, value.category) or (value.category,)
+        found = chosen.fill(place, categories) if any(one.kind == "oracle" for one in value.remarks) else place
+        if found.ours is None:
+            found = own.fill(place, categories)
+        said = (
+            (*differences(paper.name, value, found.oracle), row.differs) if found.ours is not None else (row.why_not,)
+        )
         compared.append(replace(found, reasons=tuple(text for text in (*found.reasons, *said) if text)))
     reported = {row.dataset for row in rows.values()}
     figures = [row for row in rows.values() if row.table.startswith("Figure") and not row.why_not]
     others = sorted({one.dataset for one in measured} - reported)
     seen: set[tuple[Any, ...]] = set()
     for row in (*figures, *(row for name in others for row in development_rows(paper.name, name))):
-        ours = _Ours(row, measured)
-        # On one backbone in place of all, rows that differ by theirs alone are one.
-        what = (row.table, row.dataset, row.swept, frozenset(map(id, ours.records)))
-        if ours.records and what not in seen:
-            seen.add(what)
-            compared += _unprinted(ours)
+        by_test = replace(row, row=f"{row.row}, released protocol")
+        for ours in (_Ours(row, honest), *(() if row.swept else (_Ours(by_test, oracles),))):
+            # On one backbone in place of all, rows that differ by theirs alone are one.
+            what = (row.table, row.dataset, row.swept, frozenset(map(id, ours.records)))
+            if ours.records and what not in seen:
+                seen.add(what)
+                compared += _unprinted(ours)
     return tuple(compared)
 
 
@@ -114,6 +126,10 @@ class _Record:
         self.method, self.seed = str(record["method"]), int(record.get("seed") or 0)
         self.shots = record.get("shots")
         self.protocol = str(record.get("protocol") or "honest")
+        if self.protocol not in PROTOCOLS:
+            raise DataError(f"Record {number}: unknown protocol {self.protocol!r}. Known are: {', '.join(PROTOCOLS)}.")
+        #: Of an oracle, what is had without the test images.
+        self.honest = dict(record.get("honest_metrics") or {})
         try:
             self.parameters = complete(self.method, record["parameters"])
         except (ValueError, KeyError, TypeError) as error:
@@ -130,14 +146,15 @@ class _Record:
 
     @property
     def key(self) -> str:
-        return repr((self.dataset, self.category, self.method, sorted(self.parameters.items()), self.seed, self.shots))
+        parameters = sorted(self.parameters.items())
+        return repr((self.dataset, self.category, self.method, parameters, self.seed, self.shots, self.protocol))
 
     def loosely(self) -> dict[str, Any]:
         return {name: value for name, value in self.parameters.items() if name not in _LOOSE}
 
 
 class _Ours:
-    """The records that a row is made of: its own parameters, or the same on another backbone."""
+    """The records of one protocol that a row is made of: its own parameters, or the same on another backbone."""
 
     def __init__(self, row: Row, records: Iterable[_Record]) -> None:
         self.row = row
@@ -156,12 +173,11 @@ class _Ours:
                     for name in _LOOSE
                     if kind[name] != wanted[0][1][name]
                 ]
-        if any(one.protocol != "honest" for one in self.records):
-            self.reasons.append(f"protocol: {', '.join(sorted({one.protocol for one in self.records}))}")
+        self.oracle = any(one.protocol != "honest" for one in self.records)
 
     def fill(self, place: Compared, categories: Sequence[str]) -> Compared:
         """A place with our number, which is a mean over categories."""
-        by_seed: dict[int, dict[str, float]] = {}
+        by_seed: dict[int, dict[str, _Record]] = {}
         for one in self.records:
             if one.shots == place.shots and one.category in categories and place.metric in one.metrics:
                 by_seed.setdefault(one.seed, {})
@@ -170,22 +186,29 @@ class _Ours:
                 value = self._best(seed, category, place)
                 if value is not None:
                     found[category] = value
-        whole = [fmean(found.values()) for found in by_seed.values() if len(found) == len(categories)]
+        complete_ones = [list(found.values()) for found in by_seed.values() if len(found) == len(categories)]
+        whole = [fmean(one.metrics[place.metric] for one in found) for found in complete_ones]
         if not whole:
             most = max((len(found) for found in by_seed.values()), default=0)
             part = (f"ours: {most} of {len(categories)} categories so far",) if most else ()
             return replace(place, reasons=part)
         reasons = list(self.reasons)
-        if len(self.row.settings) > 1:
+        if self.oracle:
+            found_without = [one.honest.get(place.metric) for found in complete_ones for one in found]
+            known = [value for value in found_without if value is not None]
+            without = f"; honest: {100 * fmean(known):.2f} %" if len(known) == len(found_without) else ""
+            reasons.append(f"ours is an oracle, chosen by test images (released protocol){without}")
+        elif len(self.row.settings) > 1:
             tried = len({repr(sorted(one.parameters.items())) for one in self.records})
             reasons.append(f"ours, too, is the best by test score, of {tried} of {len(self.row.settings)} settings")
         if len(whole) < self.row.seeds:
             reasons.append(f"ours: {len(whole)} of {self.row.seeds} seeds")
         spread = stdev(whole) if len(whole) > 1 else None
-        return replace(place, ours=fmean(whole), std=spread, seeds=len(whole), reasons=tuple(reasons))
+        oracle = self.oracle or len(self.row.settings) > 1
+        return replace(place, ours=fmean(whole), std=spread, seeds=len(whole), reasons=tuple(reasons), oracle=oracle)
 
-    def _best(self, seed: int, category: str, place: Compared) -> float | None:
-        """The number of one seed and category; of several settings, that of the highest image AUROC."""
+    def _best(self, seed: int, category: str, place: Compared) -> _Record | None:
+        """The record of one seed and category; of several settings, that of the highest image AUROC."""
         fitting = [
             one
             for one in self.records
@@ -193,7 +216,7 @@ class _Ours:
         ]
         if not fitting:
             return None
-        return max(fitting, key=lambda one: one.metrics.get("image_auroc", 0.0)).metrics[place.metric]
+        return max(fitting, key=lambda one: one.metrics.get("image_auroc", 0.0))
 
 
 def _of_one_kind(records: Sequence[_Record]) -> list[_Record]:

@@ -3,7 +3,8 @@
 A `[[run]]` names the `tables` and `rows` it is for (or a `figure`, whose printed curves cannot be read), a method, a
 preset and parameters. `seeds` is how many, from 0 on; `best_of` lists settings of which the papers report the best
 by test score, `sweep` a parameter and its values, each a row of its own; `differs` says why ours may differ. A
-`[[cannot]]` says why rows are not run; a `[[difference]]` what holds for many rows. Conditions are lists of
+`[[cannot]]` says why rows are not run; a `[[difference]]` what holds for many rows, with `oracle` only if ours
+is one or is none. Conditions are lists of
 patterns.
 """
 
@@ -84,10 +85,11 @@ def development_rows(paper: str, dataset: str) -> tuple[Row, ...]:
     return tuple(found.values())
 
 
-def differences(paper: str, value: Published) -> tuple[str, ...]:
-    """Why ours may differ from a printed value, whatever the row."""
+def differences(paper: str, value: Published, oracle: bool = False) -> tuple[str, ...]:
+    """Why ours, honest or an oracle's, may differ from a printed value, whatever the row."""
     place = {"table": value.table, "row": value.row, "dataset": value.dataset, "metric": value.metric}
-    return tuple(one["text"] for one in _content(paper).get("difference", ()) if _fits(one, place))
+    fitting = (one for one in _content(paper).get("difference", ()) if _fits(one, place))
+    return tuple(one["text"] for one in fitting if one.get("oracle", oracle) == oracle)
 
 
 def _rows_of_tables(paper: Paper) -> Iterator[Row]:

@@ -137,7 +137,8 @@ def _plain(record: Record) -> dict[str, Any]:
     for row in figures.get("per_type", ()):
         if row["name"] in _NATURES and row["image_auroc"] is not None:
             metrics[f"image_auroc_{_NATURES[row['name']]}"] = row["image_auroc"]
-    if "ms_per_image" in record.costs:
+    honest = {name: figures[f"honest_{name}"] for name in _METRICS if figures.get(f"honest_{name}") is not None}
+    if "ms_per_image" in record.costs and not figures.get("oracle"):
         metrics["ms_per_image"] = record.costs["ms_per_image"]
     train = None if spec.shots is not None else figures["n_train"]
     return {
@@ -149,6 +150,7 @@ def _plain(record: Record) -> dict[str, Any]:
         "shots": spec.shots,
         "protocol": spec.protocol,
         "metrics": metrics,
+        **({"honest_metrics": honest} if figures.get("oracle") else {}),
     }
 
 

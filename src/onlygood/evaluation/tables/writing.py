@@ -22,7 +22,7 @@ from onlygood.evaluation.tables.published import Paper, title_of
 
 COLUMNS = (
     "paper", "table", "row", "dataset", "category", "shots", "metric", "published", "published_std", "ours",
-    "ours_std", "seeds", "difference", "source", "remarks", "why",
+    "ours_std", "seeds", "difference", "source", "remarks", "why", "oracle",
 )  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def to_csv(compared: Iterable[Compared], paper: Paper) -> str:
                 value.source if value else None,
                 "; ".join(map(remark_text, one.remarks)),
                 "; ".join(one.reasons),
+                None if one.ours is None else one.oracle,
             ]
         )
     return text.getvalue()
