@@ -172,7 +172,7 @@ def unscaled_scores(parameters: dict[str, Any], folder: Path, paths: list[Path])
         for path in paths:
             image = resize(read_image(path), 64, path.name)[None]
             with torch.no_grad():
-                maps = network(torch.from_numpy(detector.graph_(image)), torch.from_numpy(image))
+                maps = network(torch.tensor(detector.graph_(image)), torch.tensor(image))
             found.append(float(maps.mean(dim=1).max()))
 
     detector = onlygood.ULSAD(**parameters, image_score="max")
