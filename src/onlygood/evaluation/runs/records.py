@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -184,10 +184,12 @@ class Records:
             raise DataError(f"The file of records {self.path} cannot be used: {error}. Name another file.") from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        mark, version = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
+        if _mark(connection) == (APPLICATION_ID, VERSION):
+            return
+        connection.execute("BEGIN IMMEDIATE")  # of several programs one makes the table; the others look again
+        mark, version = _mark(connection)
         if (mark, version) == (APPLICATION_ID, VERSION):
+            connection.rollback()
             return
         if mark == APPLICATION_ID:
             raise DataError(
@@ -196,13 +198,18 @@ class Records:
             )
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise DataError(f"{self.path} is a database of something else. Name another file for the records.")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("BEGIN IMMEDIATE")  # of several programs one makes the table
-        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            connection.execute(_SCHEMA)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute(_SCHEMA)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.commit()
+        with suppress(sqlite3.OperationalError):  # somebody is at it already: slower without, and as safe
+            connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _mark(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Whose file it is, and of which format."""
+    mark, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    return int(mark), int(version)
 
 
 def _record(row: dict[str, Any]) -> Record:
