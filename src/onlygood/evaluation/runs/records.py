@@ -179,6 +179,9 @@ class Records:
             with closing(sqlite3.connect(self.path, timeout=PATIENCE)) as connection:
                 connection.execute("PRAGMA synchronous = FULL")  # a record outlives the power, too
                 self._prepare(connection)
+                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    with suppress(sqlite3.OperationalError):  # others are at it: slower until the next time, as safe
+                        connection.execute("PRAGMA journal_mode = WAL")
                 yield connection
         except sqlite3.DatabaseError as error:
             raise DataError(f"The file of records {self.path} cannot be used: {error}. Name another file.") from error
@@ -202,8 +205,6 @@ class Records:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.commit()
-        with suppress(sqlite3.OperationalError):  # somebody is at it already: slower without, and as safe
-            connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _mark(connection: sqlite3.Connection) -> tuple[int, int]:
