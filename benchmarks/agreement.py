@@ -90,8 +90,8 @@ def ours(train: list[str], test: list[str], images: np.ndarray) -> tuple[Arrays,
     }
     for name, detector in (("patchcore", core), ("padim", padim), ("dfm", dfm)):
         scored = [detector._scores_of(source) for source in as_sources(test)]
-        found[f"{name}_distances"] = np.stack([patches for patches, _, _ in scored])
-        found[f"{name}_scores"] = np.array([score for _, score, _ in scored])
+        found[f"{name}_distances"] = np.stack([one.patches for one in scored])
+        found[f"{name}_scores"] = np.array([one.score for one in scored])
         found[f"{name}_maps"] = np.stack([i.map for i in detector.inspect(test) if i.map is not None])
     found["dfm_components"] = given["components"]
     return given, found
