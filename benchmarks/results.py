@@ -12,8 +12,6 @@ import argparse
 import json
 import multiprocessing
 import platform
-import resource
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -27,6 +25,8 @@ import numpy as np
 
 import onlygood
 from onlygood.errors import DataWarning
+from onlygood.evaluation.runs.memory import peak_bytes
+from onlygood.evaluation.speed import model_bytes
 from onlygood.evaluation.testset import run_test
 from onlygood.images import find_good_images, find_labelled_images
 from onlygood.images.elpv import load_elpv
@@ -147,15 +147,12 @@ def run(row: str, seed: int, checkpoint: Path, good: list[Path], test: list[Samp
         record[f"frr{percent}"] = float((scores[labels == 0] > threshold).mean())
         record[f"escape{percent}"] = float((scores[labels == 1] <= threshold).mean())
     groups = len(set(detector.training_.groups))
-    with tempfile.TemporaryDirectory() as folder:
-        detector.save(Path(folder) / "part.og")
-        size = (Path(folder) / "part.og").stat().st_size
     return {
         **record,
         "fit_s": fit_s,
         "ms": tested.ms_per_image,
-        "model_mb": size / 1e6,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "model_mb": model_bytes(detector) / 1e6,
+        "peak_mib": (peak_bytes() or 0) / 2**20,
         "n_train": len(good),
         "n_groups": groups,
     }

@@ -7,11 +7,9 @@ promised false-reject rate, and what it costs. docs/choosing.md says how far tha
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +17,12 @@ from numpy.typing import NDArray
 
 from onlygood.errors import DataError, OnlyGoodError, ParameterError
 from onlygood.evaluation.metrics import auroc
+from onlygood.evaluation.speed import model_bytes
 from onlygood.images import ImageSource, as_sources
 from onlygood.images.preparing import resize
 from onlygood.images.sources import Images
 from onlygood.inspection import Verdict
-from onlygood.progress import Report, Reporting
+from onlygood.progress import Report, Reporting, silent
 
 if TYPE_CHECKING:
     from onlygood.methods import Detector
@@ -247,8 +246,6 @@ def _held_out_images(
 
 
 def _fit(detector: Detector, sources: list[ImageSource]) -> float:
-    from onlygood.progress import silent
-
     started = time.perf_counter()
     detector.fit(sources, progress=silent)
     return time.perf_counter() - started
@@ -263,8 +260,6 @@ def _tried(
     of: NDArray[np.int64],
     files: Sequence[ImageSource],
 ) -> tuple[_Scores, Estimate]:
-    from onlygood.progress import silent
-
     of_good = detector.inspect(good, progress=silent)
     of_bad = detector.inspect(bad, progress=silent)
     seconds = []
@@ -272,10 +267,6 @@ def _tried(
         started = time.perf_counter()
         detector.inspect([source], progress=silent)
         seconds.append(time.perf_counter() - started)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "part.og"
-        detector.save(path)
-        size = path.stat().st_size
     scores = _Scores(np.array([i.score for i in of_good]), np.array([i.score for i in of_bad]), of)
     estimate = Estimate(
         candidate,
@@ -284,7 +275,7 @@ def _tried(
         rejected=float(np.mean([i.verdict == Verdict.NG for i in of_good])),
         ms=1000 * float(np.median(seconds)),
         fit_s=fit_s,
-        model_mb=size / 1e6,
+        model_mb=model_bytes(detector) / 1e6,
     )
     return scores, estimate
 

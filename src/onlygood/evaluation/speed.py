@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -101,6 +102,14 @@ class Speed:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return {**asdict(self), "whole_over_backbone": self.whole_over_backbone}
+
+
+def model_bytes(detector: Detector) -> int:
+    """Size of a fitted detector's model file."""
+    with tempfile.TemporaryDirectory(prefix="onlygood-") as folder:
+        path = Path(folder) / "model.og"
+        detector.save(path)
+        return path.stat().st_size
 
 
 def measure_speed(

@@ -32,9 +32,7 @@ class Concat(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """`(n, sum of channels, h, w)`."""
-        grid = maps[0].shape[-2:]
-        pooled = [F.avg_pool2d(m, self.patch, 1, self.patch // 2) for m in maps]
-        return torch.cat([m if m.shape[-2:] == grid else _resize(m, grid) for m in pooled], dim=1)
+        return _joined([F.avg_pool2d(m, self.patch, 1, self.patch // 2) for m in maps])
 
 
 class Stretched(nn.Module):
@@ -75,9 +73,7 @@ class Pyramid(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """`(n, sum of channels but the last map's, h, w)` and `(n, channels of the last map)`."""
-        grid = maps[0].shape[-2:]
-        joined = torch.cat([m if m.shape[-2:] == grid else _resize(m, grid) for m in maps[:-1]], dim=1)
-        return joined, maps[-1].mean(dim=(2, 3))
+        return _joined(maps[:-1]), maps[-1].mean(dim=(2, 3))
 
 
 class Adaptive(nn.Module):
@@ -131,8 +127,7 @@ class Grouped(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """`(n, dim, h, w)`, or `(n, sum of channels, h, w)` where that is less."""
-        grid = maps[0].shape[-2:]
-        joined = torch.cat([m if m.shape[-2:] == grid else _resize(m, grid) for m in maps], dim=1)
+        joined = _joined(maps)
         return joined if self.means is None else F.conv2d(joined, self.means)
 
 
@@ -186,6 +181,12 @@ def _stretch(maps: Tensor, grid: Sequence[int]) -> Tensor:
         torch.from_numpy(adaptive_pool_matrix(int(old), int(new))) for old, new in zip(maps.shape[-2:], grid)
     )
     return rows @ maps @ columns.T
+
+
+def _joined(maps: Sequence[Tensor]) -> Tensor:
+    """Maps resized bilinearly to the first one's grid and concatenated."""
+    grid = maps[0].shape[-2:]
+    return torch.cat([m if m.shape[-2:] == grid else _resize(m, grid) for m in maps], dim=1)
 
 
 def _resize(maps: Tensor, grid: Sequence[int]) -> Tensor:

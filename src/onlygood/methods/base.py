@@ -462,17 +462,24 @@ class Detector(ABC):
 
     def _check_parameters(self) -> None:
         check_rates(self.false_reject, self.review)
-        if self.image_score not in self._image_scores:
-            known = ", ".join(self._image_scores)
-            raise ParameterError(f"Unknown image_score {self.image_score!r}. Known are: {known}")
+        self._check_known("image_score", self._image_scores)
         if not self.map_sigma >= 0:
             raise ParameterError(f"map_sigma={self.map_sigma!r}: a number of pixels, 0 for no blur.")
         check_engine(DEFAULT if self.engine == AUTO else self.engine, self.device, self.threads)
-        if self.precision not in ("float32", "int8"):
-            raise ParameterError(f"Unknown precision {self.precision!r}. Known are: float32, int8")
+        self._check_known("precision", ("float32", "int8"))
         self._check_aggregator()
-        if self.groups not in ("auto", "none"):
-            raise ParameterError(f"Unknown groups {self.groups!r}. Known are: auto, none")
+        self._check_known("groups", ("auto", "none"))
+
+    def _check_known(self, name: str, known: Sequence[str]) -> None:
+        """Raise `ParameterError` unless a parameter has one of the values known."""
+        if getattr(self, name) not in known:
+            raise ParameterError(f"Unknown {name} {getattr(self, name)!r}. Known are: {', '.join(known)}")
+
+    def _check_whole(self, name: str, least: int) -> None:
+        """Raise `ParameterError` unless a parameter is a whole number of at least `least`."""
+        value = getattr(self, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ParameterError(f"{name}={value!r}: a whole number of at least {least}.")
 
     def _check_aggregator(self) -> None:
         name = self.aggregator

@@ -133,8 +133,7 @@ class DFM(Detector):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.form not in ("fre", "nll"):
-            raise ParameterError(f"Unknown form {self.form!r}. Known are: fre, nll")
+        self._check_known("form", ("fre", "nll"))
         whole = isinstance(self.components, int) and not isinstance(self.components, bool) and self.components >= 1
         if not whole and not 0 < self.components < 1:
             raise ParameterError(f"components={self.components!r}: a share of the variance below 1, or a whole number.")

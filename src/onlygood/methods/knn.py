@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from onlygood.errors import ParameterError
 from onlygood.memory.scores import knn_score, kth_nn_score
 from onlygood.methods.bank import NeighbourDetector, without_gaps
 
@@ -36,8 +35,7 @@ class KNN(NeighbourDetector):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.distance not in ("sqeuclidean", "euclidean"):
-            raise ParameterError(f"Unknown distance {self.distance!r}. Known are: sqeuclidean, euclidean")
+        self._check_known("distance", ("sqeuclidean", "euclidean"))
 
 
 @dataclass(kw_only=True, eq=False)

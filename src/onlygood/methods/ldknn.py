@@ -73,8 +73,7 @@ class LDKNN(BankDetector):
         check_neighbours(self.k, (AUTO,))
         if self.alpha != AUTO and not (isinstance(self.alpha, int | float) and self.alpha >= 0):
             raise ParameterError(f"alpha={self.alpha!r}: a number of at least 0, or 'auto'.")
-        if self.density not in ("cross_image", "bank"):
-            raise ParameterError(f"Unknown density {self.density!r}. Known are: cross_image, bank")
+        self._check_known("density", ("cross_image", "bank"))
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         self.k_ = self.k if isinstance(self.k, int) else K_CHOICES[0]

@@ -42,8 +42,7 @@ class LOF(NeighbourDetector):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.mode not in ("standard", "reb"):
-            raise ParameterError(f"Unknown mode {self.mode!r}. Known are: standard, reb")
+        self._check_known("mode", ("standard", "reb"))
         if self.mode == "reb" and self.k < 2:
             raise ParameterError("k=1: LOF as REB coded it needs at least 2 neighbours.")
 

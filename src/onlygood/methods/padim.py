@@ -108,8 +108,7 @@ class PaDiM(Detector):
         super()._check_parameters()
         if not isinstance(self.d, int) or isinstance(self.d, bool) or self.d < 1:
             raise ParameterError(f"d={self.d!r}: a whole number of channels, at least 1.")
-        if self.selection not in ("random", "first"):
-            raise ParameterError(f"Unknown selection {self.selection!r}. Known are: random, first")
+        self._check_known("selection", ("random", "first"))
         find_backbone(self.backbone).from_stride(self.stride)
         if not self.eps > 0:
             raise ParameterError(f"eps={self.eps!r}: above 0, or a covariance of few images cannot be inverted.")

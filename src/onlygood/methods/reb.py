@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from onlygood.errors import ParameterError, require
+from onlygood.errors import require
 from onlygood.images import ImageSource
 from onlygood.images.preparing import resize
 from onlygood.images.sources import paths_of
@@ -46,8 +46,7 @@ class REB(LDKNN):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.fine_tune not in FINE_TUNING:
-            raise ParameterError(f"Unknown fine_tune {self.fine_tune!r}. Known are: {', '.join(FINE_TUNING)}")
+        self._check_known("fine_tune", FINE_TUNING)
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         self._tuning = self.fine_tune

@@ -228,8 +228,7 @@ class ScanDetector(BankDetector):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.modality not in MODALITIES:
-            raise ParameterError(f"Unknown modality {self.modality!r}. Known are: {', '.join(MODALITIES)}")
+        self._check_known("modality", MODALITIES)
         for name in ("geometry_weight", "radius", "normal_radius", "foreground"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 < value < np.inf):

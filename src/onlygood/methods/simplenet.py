@@ -159,12 +159,9 @@ class SimpleNet(TrainedDetector):
             ("loss", LOSSES),
             ("adaptor_optimiser", OPTIMISERS),
         ):
-            if getattr(self, name) not in known:
-                raise ParameterError(f"Unknown {name} {getattr(self, name)!r}. Known are: {', '.join(known)}")
+            self._check_known(name, known)
         for name in ("hidden", "epochs", "updates", "batch"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ParameterError(f"{name}={value!r}: a whole number of at least 1.")
+            self._check_whole(name, 1)
         for name in ("noise", "margin", "adaptor_rate", "discriminator_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ParameterError(f"{name}={getattr(self, name)!r}: a number above 0.")

@@ -147,8 +147,7 @@ class SPADE(BankDetector):
         super()._check_parameters()
         check_neighbours(self.k)
         check_neighbours(self.kappa)
-        if self.distance not in ("sqeuclidean", "euclidean"):
-            raise ParameterError(f"Unknown distance {self.distance!r}. Known are: sqeuclidean, euclidean")
+        self._check_known("distance", ("sqeuclidean", "euclidean"))
         if self.coreset < 1:
             raise ParameterError("SPADE looks patches up image by image and needs all of them: coreset has to be 1.")
         find_backbone(self.backbone).from_stride(self.stride)

@@ -282,8 +282,7 @@ class ULSAD(TrainedDetector):
             ("consistency", CONSISTENCIES),
             ("schedule", SCHEDULES),
         ):
-            if getattr(self, name) not in known:
-                raise ParameterError(f"Unknown {name} {getattr(self, name)!r}. Known are: {', '.join(known)}")
+            self._check_known(name, known)
         if not 0 < self.alpha < self.beta < 1:
             raise ParameterError(f"alpha={self.alpha}, beta={self.beta}: quantiles with 0 < alpha < beta < 1.")
         if not 0 < self.validation < 1:
@@ -295,9 +294,7 @@ class ULSAD(TrainedDetector):
             if not getattr(self, name) >= 0:
                 raise ParameterError(f"{name}={getattr(self, name)}: a number of at least 0.")
         for name, least in (("epochs", 1), ("batch", 2), ("most_updates", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ParameterError(f"{name}={value!r}: a whole number of at least {least}.")
+            self._check_whole(name, least)
 
 
 def batches(n: int, size: int, generator: Any) -> Iterator[NDArray[np.int64]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-import tempfile
 import time
 import traceback
 import warnings
@@ -24,6 +23,7 @@ from onlygood.evaluation.runs.records import Record
 from onlygood.evaluation.runs.released import Choice, Released
 from onlygood.evaluation.runs.shots import draw_shots
 from onlygood.evaluation.runs.spec import RunSpec
+from onlygood.evaluation.speed import model_bytes
 from onlygood.evaluation.testset import TestRun, run_test
 from onlygood.images.layouts import Sample
 from onlygood.images.sources import spread
@@ -143,7 +143,7 @@ def _measured(task: Task) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
             figures = _beside(figures, detector, tested, released.choose(detector))
         costs["peak_bytes"] = peak_bytes()
         costs["ms_per_image"] = round(_milliseconds(detector, samples, shared), 3)
-    costs["model_bytes"] = _model_bytes(detector)
+    costs["model_bytes"] = model_bytes(detector)
     spec = detector.graph_.spec
     more = {
         "backbone": spec.backbone,
@@ -210,13 +210,6 @@ def _milliseconds(detector: Detector, samples: Sequence[Sample], shared: SharedF
     with nullcontext() if shared is None else shared.paused():
         run_test(detector, some[:1], allow_training_images=True)  # the first one allocates
         return run_test(detector, some, allow_training_images=True).ms_per_image
-
-
-def _model_bytes(detector: Detector) -> int:
-    with tempfile.TemporaryDirectory(prefix="onlygood-") as folder:
-        path = Path(folder) / "model.og"
-        detector.save(path)
-        return path.stat().st_size
 
 
 def _names(samples: Sequence[Sample]) -> list[str]:
