@@ -1,0 +1,1 @@
+"""What the station says over HTTP."""
