@@ -16,12 +16,16 @@ class FolderIn:
         recipe: That inspects its images; empty if there is only one recipe.
         sort_into: A folder with `ok/ review/ ng/ error/` into which files are moved once their decision is recorded;
             None leaves them, and what was inspected is known by name, size and time of change.
+        poll_seconds: Between two looks into the folder.
+        settle_seconds: A file that does not decode is tried again until it has not changed for so long.
     """
 
     name: str
     path: Path
     recipe: str = ""
     sort_into: Path | None = None
+    poll_seconds: float = 0.5
+    settle_seconds: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -32,26 +36,58 @@ class CameraIn:
         name: Stands in the decisions' source.
         source: A number, a path or an RTSP address.
         recipe: As of a folder.
-        every_seconds: Between two frames that are inspected; 0 inspects every frame of a file.
+        every_seconds: Between two frames that are inspected, of a file in the time of the film; 0 inspects every frame
+            of a file, and of a camera as many as can be.
+        username: For an RTSP address.
+        password_file: The first line of this file is the password; so it need not stand in the address.
     """
 
     name: str
     source: str
     recipe: str = ""
     every_seconds: float = 1.0
+    username: str = ""
+    password_file: Path | None = None
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """Decisions are posted as JSON to an address."""
+    """Decisions are posted as JSON to an address.
+
+    Attributes:
+        url: The address, `http://` or `https://`.
+        verdicts: Those that are sent.
+        token_file: Its first line is sent as `Authorization: Bearer ...`.
+        secret_file: Its first line is the key of the signature in the header `Onlygood-Signature`.
+        ca_file: Certificates (PEM) to trust instead of the usual ones.
+        timeout_seconds: Of one try.
+        queue: Decisions that wait at most while the other side does not answer; then the oldest are dropped.
+    """
 
     url: str
     verdicts: tuple[str, ...] = ("OK", "REVIEW", "NG")
+    token_file: Path | None = None
+    secret_file: Path | None = None
+    ca_file: Path | None = None
+    timeout_seconds: float = 10.0
+    queue: int = 10_000
 
 
 @dataclass(frozen=True)
 class Mqtt:
-    """Decisions are published to `TOPIC/RECIPE` of a broker, quality of service 1."""
+    """Decisions are published to `TOPIC/RECIPE` of a broker, quality of service 1; `TOPIC/$status` says `online`.
+
+    Attributes:
+        host: Of the broker.
+        port: 1883 is usual, 8883 with TLS.
+        topic: The first part of the topics; may have slashes.
+        username: Empty to connect without.
+        password_file: Its first line is the password.
+        tls: Whether to encrypt and to check the broker's certificate.
+        ca_file: Certificates (PEM) to trust instead of the usual ones.
+        verdicts: Those that are sent.
+        queue: Decisions that wait at most while the broker is gone; then the oldest are dropped.
+    """
 
     host: str
     port: int = 1883
@@ -59,6 +95,20 @@ class Mqtt:
     username: str = ""
     password_file: Path | None = None
     tls: bool = False
+    ca_file: Path | None = None
+    verdicts: tuple[str, ...] = ("OK", "REVIEW", "NG")
+    queue: int = 10_000
+
+
+@dataclass(frozen=True)
+class SortOut:
+    """The kept image of every decision is copied to `PATH/ok`, `PATH/review` or `PATH/ng`, named by the decision's id.
+
+    Images that are not kept (`Settings.keep`) cannot be copied.
+    """
+
+    path: Path
+    verdicts: tuple[str, ...] = ("OK", "REVIEW", "NG")
 
 
 @dataclass(frozen=True)
@@ -125,4 +175,5 @@ class Settings:
     webhooks: tuple[Webhook, ...] = ()
     mqtt: Mqtt | None = None
     opcua: OpcUa | None = None
+    sort_out: SortOut | None = None
     limits: Limits = field(default_factory=Limits)
