@@ -106,9 +106,9 @@ class Record:
             return reading.page(connection, query or Query())
 
     def scores(self, recipe: str, model: str = "", last: int = 1000) -> list[Scored]:
-        """`(seq, score, verdict, answer)` of the last decisions of a recipe, oldest first; answer is the latest or None.
+        """`(seq, score, verdict, answer)` of the last decisions of a recipe, oldest first.
 
-        Only those of a model (SHA-256), unless that is empty.
+        The answer is the latest or None. Only those of a model (SHA-256), unless that is empty.
         """
         with self._store.reading() as connection:
             return reading.scores(connection, recipe, model, last)
@@ -195,14 +195,17 @@ class Record:
             return changes.models_of(connection, recipe)
 
     def golden(self, recipe: str) -> list[dict[str, Any]]:
-        """The golden set of a recipe: `id, recipe, time, who, digest, picture, truth, name, decision_id` of each image."""
+        """The golden set of a recipe, oldest first.
+
+        Of each image `id, recipe, time, who, digest, picture, truth, name, decision_id` and `action` (`add`).
+        """
         with self._store.reading() as connection:
             return changes.golden_set(connection, recipe)
 
     def add_golden(
         self, recipe: str, digest: str, picture: str, truth: str, who: str, name: str = "", decision_id: str = ""
     ) -> dict[str, Any]:
-        """Put an image with a known answer (`good` or `defect`) into a golden set; again with another truth changes it."""
+        """Put an image with a known answer (`good` or `defect`) into a golden set; adding it again changes that."""
         row = {"recipe": recipe, "action": "add", "digest": digest, "picture": picture, "truth": truth, "name": name}
         with self._store.writing() as connection:
             return changes.change_golden(connection, {**row, "decision_id": decision_id}, who)
