@@ -37,7 +37,7 @@ def in_order(function: Callable[[T], R], items: Sequence[T], workers: int | None
         yield from map(function, items)
         return
     begun: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers, "onlygood", _mark) as pool:
+    with ThreadPoolExecutor(workers, "onlygood", as_worker) as pool:
         try:
             for item in items:
                 begun.append(pool.submit(function, item))
@@ -60,5 +60,6 @@ def is_worker() -> bool:
     return getattr(_this_thread, "worker", False)
 
 
-def _mark() -> None:
+def as_worker() -> None:
+    """Make this thread one of several that share the cores."""
     _this_thread.worker = True

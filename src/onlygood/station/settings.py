@@ -126,6 +126,9 @@ class Limits:
         upload_bytes: Of one image.
         pixels: Of one image; a larger one is refused before it is decoded.
         batch: Images of one request.
+        batch_bytes: Of all images of one request together.
+        model_bytes: Of a model file that is sent.
+        model_seconds: A model file must have arrived within.
         queue: Images that wait at most; then the answer is 503.
         rate: Requests per second of one client address; 0 for no limit.
         upload_seconds: A request must have arrived within.
@@ -136,6 +139,9 @@ class Limits:
     upload_bytes: int = 64 * 2**20
     pixels: int = 120_000_000
     batch: int = 64
+    batch_bytes: int = 512 * 2**20
+    model_bytes: int = 4 * 2**30
+    model_seconds: float = 600.0
     queue: int = 256
     rate: float = 0.0
     upload_seconds: float = 30.0
@@ -158,6 +164,10 @@ class Settings:
         threads: Of each inspection; None for all cores.
         engine: What runs the feature graph; None as fitted.
         hosts: Host names by which browsers may call the station, besides loopback and `host`.
+        certificate: PEM file of a certificate and those above it; with `key` the station speaks HTTPS.
+        key: PEM file of its key.
+        log_level: `debug`, `info`, `warning` or `error`.
+        stop_seconds: What was accepted is answered within when the station is stopped.
     """
 
     data: Path
@@ -170,6 +180,10 @@ class Settings:
     threads: int | None = None
     engine: str | None = None
     hosts: tuple[str, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    log_level: str = "info"
+    stop_seconds: float = 30.0
     folders: tuple[FolderIn, ...] = ()
     cameras: tuple[CameraIn, ...] = ()
     webhooks: tuple[Webhook, ...] = ()

@@ -1,0 +1,524 @@
+"""Which model answers for which recipe: loading, swapping without losing a request, rolling back, watching files.
+
+A model file is copied into the station's folder, by its SHA-256, before it is loaded. Detectors map their file into
+memory, so a file that somebody overwrites in place would change or crash a running one; a copy under its hash cannot be
+overwritten by anything else, and stays there to roll back to.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from onlygood.errors import ModelFileError, OnlyGoodError, ParameterError
+from onlygood.files import replacing
+from onlygood.images.sources import ImageSource
+from onlygood.methods import Detector, load
+from onlygood.progress import silent
+from onlygood.station.decisions import Thresholds, finite
+from onlygood.station.errors import NotFoundError, RefusedError, UnknownRecipeError
+from onlygood.station.logs import log
+from onlygood.station.settings import Settings
+from onlygood.station.telemetry import Telemetry
+
+#: Seconds between two looks at the model files.
+POLL = 2.0
+
+#: Who changes a model when its file changes.
+WATCHER = "station"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+#: What a file was when it was looked at: time of change, size, number; None if it was not there.
+Stamp = tuple[int, int, int] | None
+
+
+class Activating(Protocol):
+    """The part of the record that is needed here."""
+
+    def activate(self, recipe: str, model: str, thresholds: Thresholds, who: str, why: str) -> dict[str, Any]:
+        """Write down which model is on duty from now on."""
+
+    def activations(self, recipe: str, limit: int) -> list[dict[str, Any]]:
+        """The newest first."""
+
+    def add_model(
+        self,
+        sha256: str,
+        recipe: str,
+        method: str,
+        origin: str,
+        parent: str = "",
+        info: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down a model; one that is known already stays as it is."""
+
+    def models(self, recipe: str) -> list[dict[str, Any]]:
+        """Models of a recipe."""
+
+    def audit(self, action: str, subject: str, detail: Mapping[str, Any], who: str) -> Any:
+        """Write down what was done."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model on duty under a name.
+
+    Attributes:
+        name: Of the recipe.
+        detector: The fitted detector; its own verdicts do not count here.
+        model: SHA-256 of its file.
+        thresholds: What verdicts are made with.
+        since: When it went on duty, ISO 8601.
+        activation: Id of that in the record.
+    """
+
+    name: str
+    detector: Detector
+    model: str
+    thresholds: Thresholds
+    since: str
+    activation: str
+
+    @property
+    def own_thresholds(self) -> Thresholds:
+        """Those the model was calibrated to."""
+        return thresholds_of(self.detector)
+
+
+class Recipes:
+    """The recipes of a station.
+
+    Args:
+        settings: `data`, `models`, `engine` and `threads` count.
+        record: Remembers what was on duty.
+        telemetry: Tells what is.
+        poll: Seconds between two looks at the model files.
+
+    Raises:
+        ModelFileError: The file of a recipe cannot be used and there is no earlier one.
+        ParameterError: A name is none.
+    """
+
+    def __init__(self, settings: Settings, record: Activating, telemetry: Telemetry, poll: float = POLL) -> None:
+        self._settings = settings
+        self._record = record
+        self._telemetry = telemetry
+        self._poll = poll
+        self._folder = settings.data / "models"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._given = Given(self._folder / "given.json")
+        self._changing = threading.RLock()
+        self._on_duty: dict[str, Recipe] = {}
+        self._problems: dict[str, str] = {}
+        self._unsettled: dict[str, Stamp] = {}
+        self._stopping = threading.Event()
+        self._watching: threading.Thread | None = None
+        if not settings.models:
+            raise ParameterError("The station needs a model: --model part.og, or [models] in its settings.")
+        self._stamps = {name: stamp(path) for name, path in settings.models.items()}
+        for name, path in settings.models.items():
+            check_name(name)
+            self._begin(name, path)
+
+    # asking
+
+    def names(self) -> list[str]:
+        """Of all recipes, as they were given."""
+        return list(self._settings.models)
+
+    def get(self, name: str = "") -> Recipe:
+        """The recipe of that name as it is now; empty for the only one.
+
+        Raises:
+            UnknownRecipeError: There is none, or none is named and there are several.
+        """
+        if not name:
+            return self.default()
+        try:
+            return self._on_duty[name]
+        except KeyError:
+            raise UnknownRecipeError(
+                f"There is no recipe {name[:80]!r}. There are: {', '.join(self.names())}."
+            ) from None
+
+    def default(self) -> Recipe:
+        """The only recipe; raises `UnknownRecipeError` if there are several."""
+        names = self.names()
+        if len(names) > 1:
+            raise UnknownRecipeError(f"Name a recipe; there are several: {', '.join(names)}.")
+        return self._on_duty[names[0]]
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is wrong with the model file of a recipe, by its name; the model on duty is not concerned."""
+        return dict(self._problems)
+
+    def path(self, sha256: str) -> Path:
+        """The station's copy of a model file.
+
+        Raises:
+            NotFoundError: There is none of that hash.
+        """
+        path = self._folder / f"{sha256}.og"
+        if not _HASH.fullmatch(sha256) or not path.is_file():
+            raise NotFoundError(f"The station keeps no model file {sha256[:80]}.")
+        return path
+
+    # changing
+
+    def take_in(self, file: BinaryIO) -> str:
+        """Copy a model file into the station's folder; its SHA-256. It is not looked into yet."""
+        with self.incoming() as incoming:
+            while block := file.read(2**20):
+                incoming.write(block)
+            return incoming.keep()
+
+    @contextmanager
+    def incoming(self) -> Iterator[Incoming]:
+        """A model file that arrives piece by piece; nothing is left of it unless it is kept."""
+        handle, name = tempfile.mkstemp(prefix=".incoming.", suffix=".part", dir=self._folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield Incoming(file, Path(name))
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def load(self, sha256: str) -> Detector:
+        """A detector of the station's copy, tried on a grey image.
+
+        Raises:
+            NotFoundError: There is no copy.
+            ModelFileError: It is no model file, damaged, or of a detector that needs more than a picture.
+        """
+        path = self.path(sha256)
+        try:
+            detector = load(path, engine=self._settings.engine, threads=self._settings.threads)
+            if detector.needs_points:
+                raise ModelFileError(f"{detector.method} needs scans with points; the station takes pictures.")
+            grey = ImageSource("trial", np.full((64, 64, 3), 128, np.uint8))
+            if not np.isfinite(detector.inspect(grey, progress=silent)[0].score):
+                raise ModelFileError("Its scores are no numbers. Fit anew.")
+        except OnlyGoodError as error:
+            raise ModelFileError(str(error).replace(str(path), "that was given")) from error
+        except Exception as error:  # hashes that agree do not make a graph that runs
+            raise ModelFileError(f"The model file cannot be used: {error}. Fit anew.") from error
+        return detector
+
+    def add(self, name: str, sha256: str, who: str, origin: str = "upload", parent: str = "") -> Detector:
+        """Load a model that was taken in, and write it down as one of the recipe. It does not go on duty by that.
+
+        Raises:
+            ModelFileError, NotFoundError, UnknownRecipeError: As named; a file that cannot be used is thrown away.
+        """
+        self.get(name)
+        return self._add(name, sha256, who, origin, parent)
+
+    def activate(
+        self, name: str, sha256: str, thresholds: Thresholds | None = None, who: str = WATCHER, why: str = ""
+    ) -> Recipe:
+        """Put a model on duty: it is loaded first; requests under way finish with the old one.
+
+        Args:
+            name: Of the recipe.
+            sha256: Of a model file the station has.
+            thresholds: None for those the model was calibrated to.
+            who: Is written down.
+            why: Likewise.
+
+        Raises:
+            ModelFileError, NotFoundError, UnknownRecipeError, ParameterError: As named; the old one stays on duty.
+        """
+        before = self.get(name)
+        detector = before.detector if before.model == sha256 else self.load(sha256)
+        return self._put(name, detector, sha256, thresholds, who, why)
+
+    def replace(self, name: str, sha256: str, who: str, why: str) -> Recipe:
+        """Write down a model that was taken in and put it on duty with its own thresholds; errors as `add`."""
+        detector = self.add(name, sha256, who)
+        return self._put(name, detector, sha256, None, who, why)
+
+    def set_thresholds(self, name: str, thresholds: Thresholds, who: str, why: str = "") -> Recipe:
+        """Move the thresholds of the model on duty.
+
+        Raises:
+            ParameterError: They are not finite, or `review` is above `ng`.
+            UnknownRecipeError: There is no such recipe.
+        """
+        if not (np.isfinite(thresholds.ng) and np.isfinite(thresholds.review) and thresholds.review <= thresholds.ng):
+            raise ParameterError(f"ng={thresholds.ng}, review={thresholds.review}: two numbers, review at most ng.")
+        with self._changing:
+            current = self.get(name)
+            return self._put(name, current.detector, current.model, thresholds, who, why)
+
+    def roll_back(self, name: str, who: str) -> Recipe:
+        """Go back to the model and the thresholds before the last activation; called again, forth.
+
+        Raises:
+            RefusedError: There was none before.
+            ModelFileError, NotFoundError: Its file is gone or damaged; the one on duty stays.
+        """
+        self.get(name)
+        with self._changing:
+            found = self._record.activations(name, 2)
+            if len(found) < 2:
+                raise RefusedError(f"Nothing was on duty for {name} before this, so there is nothing to go back to.")
+            back = found[1]
+            why = f"roll-back to the activation of {back['time']}"
+            return self.activate(name, back["model"], thresholds_from(back), who, why)
+
+    def _add(self, name: str, sha256: str, who: str, origin: str, parent: str = "") -> Detector:
+        try:
+            detector = self.load(sha256)
+        except ModelFileError as error:
+            self._tell("refuse_model", name, {"model": sha256, "origin": origin, "problem": str(error)}, who)
+            with self._changing:
+                if sha256 not in {row["sha256"] for row in self._record.models(name)}:
+                    self.path(sha256).unlink(missing_ok=True)
+            raise
+        self._record.add_model(sha256, name, detector.method, origin, parent, info_of(detector))
+        return detector
+
+    def _put(
+        self, name: str, detector: Detector, sha256: str, thresholds: Thresholds | None, who: str, why: str
+    ) -> Recipe:
+        """Write the activation down, then swap the reference: in this order, so that no decision comes before it."""
+        with self._changing:
+            thresholds = thresholds or thresholds_of(detector)
+            row = self._record.activate(name, sha256, thresholds, who, why)
+            return self._use(name, detector, thresholds, row)
+
+    def _use(self, name: str, detector: Detector, thresholds: Thresholds, row: Mapping[str, Any]) -> Recipe:
+        recipe = Recipe(name, detector, row["model"], thresholds, _text(row["time"]), str(row["id"]))
+        self._on_duty[name] = recipe
+        self._telemetry.on_duty(name, recipe.model, detector.method)
+        log(
+            "on_duty",
+            recipe=name,
+            model=recipe.model,
+            method=detector.method,
+            ng=thresholds.ng,
+            review=thresholds.review,
+            who=row["who"],
+            why=row["why"],
+        )
+        return recipe
+
+    # the given files
+
+    def _begin(self, name: str, path: Path) -> None:
+        """What was on duty last is again, unless the given file is another one than then."""
+        last = next(iter(self._record.activations(name, 1)), None)
+        try:
+            sha256 = self._take_file(path)
+            known = last is not None and sha256 in (self._given.get(name), last["model"])
+            if not known or not self._resume(name, last):
+                self._activate_file(name, sha256, path)
+        except ModelFileError as error:
+            if last is None or not self._resume(name, last):
+                raise
+            self._refuse(name, path, error)
+
+    def _resume(self, name: str, last: Mapping[str, Any] | None) -> bool:
+        """Put back on duty what was; whether its file is still there and good."""
+        if last is None:
+            return False
+        try:
+            detector = self.load(last["model"])
+        except (ModelFileError, NotFoundError) as error:
+            log("not_resumed", level="error", recipe=name, model=last["model"], problem=str(error))
+            return False
+        self._use(name, detector, thresholds_from(last), last)
+        return True
+
+    def _activate_file(self, name: str, sha256: str, path: Path) -> None:
+        detector = self._add(name, sha256, WATCHER, "file")
+        self._put(name, detector, sha256, None, WATCHER, f"file {path.name}")
+        self._given.set(name, sha256)
+
+    def _take_file(self, path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                return self.take_in(file)
+        except FileNotFoundError:
+            raise ModelFileError(f"There is no model file {path}. Check the path, or copy it there.") from None
+        except OSError as error:
+            raise ModelFileError(f"The model file {path} cannot be copied: {error.strerror or error}.") from error
+
+    def _refuse(self, name: str, path: Path, error: Exception) -> None:
+        text = str(error)
+        problem = text if str(path) in text else f"{path}: {text}"
+        self._problems[name] = f"{problem} The model before stays on duty."
+        self._telemetry.refused("bad_model")
+        self._tell("refuse_file", name, {"file": str(path), "problem": problem}, WATCHER)
+
+    def _tell(self, action: str, name: str, detail: Mapping[str, Any], who: str) -> None:
+        """Log and audit; an audit that cannot be written now must not hide what it is about."""
+        log(action, level="error", recipe=name, **detail)
+        try:
+            self._record.audit(action, name, detail, who)
+        except OnlyGoodError as error:
+            log("not_audited", level="error", action=action, recipe=name, problem=str(error))
+
+    # watching
+
+    def watch(self) -> None:
+        """Begin to look at the given model files."""
+        self._watching = threading.Thread(target=self._watch, name="recipes", daemon=True)
+        self._watching.start()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._stopping.set()
+        if self._watching is not None:
+            self._watching.join(10.0)
+
+    def look(self) -> None:
+        """Take over the model files that have changed and have been at rest since the look before."""
+        for name, path in self._settings.models.items():
+            seen = stamp(path)
+            if seen == self._stamps[name]:
+                self._unsettled.pop(name, None)
+                continue
+            if name not in self._unsettled or self._unsettled[name] != seen:  # it may still be written
+                self._unsettled[name] = seen
+                continue
+            del self._unsettled[name]
+            self._stamps[name] = seen
+            self._changed_file(name, path)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(self._poll):
+            try:
+                self.look()
+            except Exception as error:  # looking must go on
+                log("watching_failed", level="error", error=error)
+
+    def _changed_file(self, name: str, path: Path) -> None:
+        try:
+            sha256 = self._take_file(path)
+            if sha256 != self._given.get(name):
+                self._activate_file(name, sha256, path)
+            self._problems.pop(name, None)
+        except OnlyGoodError as error:
+            self._refuse(name, path, error)
+
+
+class Incoming:
+    """A model file that arrives piece by piece.
+
+    Args:
+        file: Open for writing.
+        path: Its name for now.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, block: bytes) -> None:
+        """The next piece."""
+        self.size += len(block)
+        self._digest.update(block)
+        self._file.write(block)
+
+    def keep(self) -> str:
+        """All has come: give it its name, its SHA-256."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        sha256 = self._digest.hexdigest()
+        # over one that is there: a detector that has that mapped keeps it, and one that was damaged is mended
+        self._path.replace(self._path.parent / f"{sha256}.og")
+        return sha256
+
+
+class Given:
+    """Which model file each recipe was given last, by its SHA-256; a file that somebody changed is known by it.
+
+    Args:
+        path: A JSON file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            table = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            table = {}
+        self._table: dict[str, str] = table if isinstance(table, dict) else {}
+
+    def get(self, name: str) -> str | None:
+        """Of this recipe; None if that is not known."""
+        return self._table.get(name)
+
+    def set(self, name: str, sha256: str) -> None:
+        """Remember one."""
+        self._table[name] = sha256
+        with replacing(self._path) as partial:
+            partial.write_text(json.dumps(self._table, indent=1), "utf-8")
+
+
+def check_name(name: str) -> None:
+    """Raise `ParameterError` unless a recipe may have this name: it stands in addresses, topics and metrics."""
+    if not _NAME.fullmatch(name):
+        raise ParameterError(
+            f"{name!r} cannot be the name of a recipe: letters, digits and _ . - only, 64 at most, a letter or digit "
+            "first. Name it: --model name=part.og"
+        )
+
+
+def thresholds_of(detector: Detector) -> Thresholds:
+    """Those a detector was calibrated to."""
+    return Thresholds(float(detector.calibration_.ng_threshold), float(detector.calibration_.review_threshold))
+
+
+def thresholds_from(activation: Mapping[str, Any]) -> Thresholds:
+    """Those of an activation in the record."""
+    ng, review = activation["ng_threshold"], activation["review_threshold"]
+    return Thresholds(math.inf if ng is None else float(ng), -math.inf if review is None else float(review))
+
+
+def info_of(detector: Detector) -> dict[str, Any]:
+    """What a person wants to know of a model, as plain JSON types."""
+    calibration, training = detector.calibration_, detector.training_
+    return {
+        "method": detector.method,
+        "size": detector.size,
+        "backbone": detector.graph_.spec.backbone,
+        "images": len(training.names),
+        "fitted": training.date,
+        "false_reject": calibration.false_reject,
+        "review": calibration.review,
+        "promise": str(calibration.promise),
+        "ng_threshold": finite(float(calibration.ng_threshold)),
+        "review_threshold": finite(float(calibration.review_threshold)),
+        "has_map": detector.has_map,
+    }
+
+
+def stamp(path: Path) -> Stamp:
+    """What a file is now, as far as can be told without reading it."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _text(time: Any) -> str:
+    return time.isoformat(timespec="milliseconds") if isinstance(time, datetime.datetime) else str(time)

@@ -1,0 +1,136 @@
+"""The station as a whole: its parts, started in order and stopped so that nothing that was accepted is lost."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self
+
+from onlygood.station.decisions import Decision
+from onlygood.station.errors import StationError
+from onlygood.station.inspecting import Inspecting
+from onlygood.station.logs import log
+from onlygood.station.recipes import Recipes
+from onlygood.station.settings import Settings
+from onlygood.station.telemetry import Telemetry
+
+
+class Input(Protocol):
+    """A folder or camera: a thread of its own that submits images."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self, timeout: float = ...) -> bool:
+        """End; what it submitted is answered all the same."""
+
+    @property
+    def state(self) -> Any:
+        """How it is doing: has `name`, `problem` and `as_dict()`."""
+
+
+class Output(Input, Protocol):
+    """Sends decisions on."""
+
+    def send(self, decision: Decision) -> None:
+        """Take a decision; returns at once."""
+
+
+class Station:
+    """What all rooms share while it runs.
+
+    Args:
+        settings: How it is set up.
+        record: Decisions, answers, activations, audit.
+        pictures: Kept images and maps.
+        telemetry: Counts.
+        poll: Seconds between two looks at the model files.
+
+    Attributes:
+        recipes: The models on duty.
+        inspecting: Takes images.
+        events: Tells browsers of decisions.
+        learning: Golden sets and candidates.
+        inputs: Folders and cameras.
+        outputs: Webhooks, brokers and the like.
+        stopping: Set once it shall stop.
+    """
+
+    def __init__(
+        self, settings: Settings, record: Any, pictures: Any, telemetry: Telemetry | None = None, poll: float = 2.0
+    ) -> None:
+        self.settings = settings
+        self.record = record
+        self.pictures = pictures
+        self.telemetry = telemetry or Telemetry()
+        self.stopping = threading.Event()
+        self.recipes = Recipes(settings, record, self.telemetry, poll)
+        self.inspecting = Inspecting(self.recipes, record, pictures, settings, self.telemetry)
+        self.events: Any = None
+        self.learning: Any = None
+        self.inputs: Sequence[Input] = ()
+        self.outputs: Sequence[Output] = ()
+        self._closing: list[Callable[[], Any]] = []
+        self.telemetry.watch(
+            lambda: self.inspecting.depth,
+            lambda: float(self.record.state["journal"]),
+            lambda: float(self.record.state["database"] == "ok"),
+        )
+
+    def start(self) -> None:
+        """Begin to watch model files and to take images in."""
+        self.recipes.watch()
+        for part in (*self.outputs, *self.inputs):
+            part.start()
+
+    def begin_to_stop(self) -> None:
+        """Take nothing more; may be called from a signal handler. `close` does the rest."""
+        self.stopping.set()
+
+    def close(self) -> bool:
+        """Stop inputs, answer what was accepted, hand over to outputs what is to be sent, and close the record.
+
+        Returns:
+            Whether all that was accepted is answered.
+        """
+        self.stopping.set()
+        self.recipes.close()
+        for part in self.inputs:
+            part.stop()
+        drained = self.inspecting.close(self.settings.stop_seconds)
+        if self.events is not None:
+            self.events.close()
+        if self.learning is not None:
+            self.learning.close()
+        for output in self.outputs:
+            output.stop()
+        self.record.close()
+        log("stopped", drained=drained)
+        return drained
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(settings: Settings, tokens: bool) -> None:
+    """Raise `StationError` if others could reach the station and nobody must show a token."""
+    if not tokens and not is_loopback(settings.host):
+        raise StationError(
+            f"The station will not listen on {settings.host} without tokens: everybody there could change it. "
+            f"Make one: onlygood station token NAME --role engineer --data {settings.data}"
+        )

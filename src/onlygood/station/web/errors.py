@@ -1,0 +1,158 @@
+"""Every error the same way: `{"error": {"code": ..., "message": ...}}`, with the status that fits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+
+from onlygood.errors import (
+    DataError,
+    ImageError,
+    MissingDependencyError,
+    ModelFileError,
+    OnlyGoodError,
+    ParameterError,
+)
+from onlygood.station.errors import BusyError, NotFoundError, NotRecordedError, RefusedError, UnknownRecipeError
+from onlygood.station.logs import log
+from onlygood.station.telemetry import Telemetry
+from onlygood.station.web.headers import HEADERS
+
+#: Status and code of each error of the library; the first that fits counts.
+STATUS: tuple[tuple[type[OnlyGoodError], int, str], ...] = (
+    (ImageError, 400, "bad_image"),
+    (ModelFileError, 400, "bad_model"),
+    (UnknownRecipeError, 404, "unknown_recipe"),
+    (NotFoundError, 404, "not_found"),
+    (NotRecordedError, 503, "not_recorded"),
+    (BusyError, 503, "busy"),
+    (RefusedError, 409, "refused"),
+    (ParameterError, 422, "invalid"),
+    (DataError, 400, "bad_data"),
+    (MissingDependencyError, 501, "not_installed"),
+    (OnlyGoodError, 503, "unavailable"),
+)
+
+CODES = {
+    400: "bad_request",
+    401: "no_token",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    409: "refused",
+    411: "length_required",
+    413: "too_large",
+    415: "wrong_type",
+    421: "foreign_host",
+    422: "invalid",
+    429: "too_many",
+    503: "unavailable",
+}
+
+
+class Complaint(BaseModel):
+    """What is wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(description="One word for programs.", examples=["unknown_recipe"])
+    message: str = Field(description="One or two sentences for people, with the mend.")
+
+
+class Problem(BaseModel):
+    """The body of every answer with a status of 400 or more."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: Complaint
+
+
+#: What any route may answer, for the OpenAPI document.
+ANY: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The request cannot be read."},
+    401: {"model": Problem, "description": "A token is needed."},
+    403: {"model": Problem, "description": "The role does not reach, or the Origin is foreign."},
+    404: {"model": Problem, "description": "There is none of that name."},
+    408: {"model": Problem, "description": "The request did not arrive in time."},
+    409: {"model": Problem, "description": "Refused as things are."},
+    413: {"model": Problem, "description": "Larger than the limit."},
+    415: {"model": Problem, "description": "Of a type that is not taken here."},
+    421: {"model": Problem, "description": "The Host is not one of this station's."},
+    422: {"model": Problem, "description": "A parameter is not what it may be."},
+    429: {"model": Problem, "description": "More requests than the rate allows; see Retry-After."},
+    503: {"model": Problem, "description": "Busy, stopping, or the record takes nothing; see Retry-After."},
+}
+
+
+def table(code: str, message: str) -> dict[str, Any]:
+    """The body of an error."""
+    return {"error": {"code": code, "message": message}}
+
+
+def response(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An error as an answer."""
+    return JSONResponse(table(code, message), status, headers)
+
+
+def told(error: OnlyGoodError) -> tuple[int, str, str]:
+    """Status, code and message of an error of the library."""
+    for kind, status, code in STATUS:
+        if isinstance(error, kind):
+            return status, code, str(error)
+    raise AssertionError  # OnlyGoodError stands last
+
+
+def install(app: FastAPI, telemetry: Telemetry) -> None:
+    """Have the application answer all errors this way, and count them."""
+
+    async def ours(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, OnlyGoodError)
+        status, code, message = told(error)
+        telemetry.refused(code)
+        log("refused", level="warning", status=status, code=code, message=message, path=request.url.path)
+        headers = {"Retry-After": str(error.retry_after)} if isinstance(error, BusyError) else {}
+        return response(status, code, message, {**headers, **_closing(request)})
+
+    async def http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = CODES.get(error.status_code, "error")
+        telemetry.refused(code)
+        headers = dict(error.headers or {})
+        if error.status_code in (408, 413):  # the rest of the body is not read
+            headers["Connection"] = "close"
+        return response(error.status_code, code, str(error.detail), {**headers, **_closing(request)})
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        telemetry.refused("invalid")
+        wrong = [f"{'.'.join(map(str, one['loc'][1:])) or one['loc'][0]}: {one['msg']}" for one in error.errors()]
+        return response(422, "invalid", "; ".join(wrong)[:2000], _closing(request))
+
+    async def gone(request: Request, error: Exception) -> JSONResponse:
+        telemetry.refused("client_gone")
+        return response(400, "client_gone", "The request ended before all of it had arrived.")
+
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        telemetry.refused("internal")
+        log("fault", level="error", error=error, path=request.url.path, method=request.method)
+        return response(
+            500, "internal", "A fault of the station; its log tells more. Nothing was answered or changed.", HEADERS
+        )
+
+    app.add_exception_handler(OnlyGoodError, ours)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def _closing(request: Request) -> dict[str, str]:
+    """A connection whose request was not read to its end cannot carry another one."""
+    return {} if request.scope.get("onlygood.read", True) else {"Connection": "close"}
