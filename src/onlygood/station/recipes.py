@@ -7,7 +7,6 @@ overwritten by anything else, and stays there to roll back to.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import math
@@ -290,7 +289,7 @@ class Recipes:
                 if sha256 not in {row["sha256"] for row in self._record.models(name)}:
                     self.path(sha256).unlink(missing_ok=True)
             raise
-        self._record.add_model(sha256, name, detector.method, origin, parent, info_of(detector))
+        self._record.add_model(sha256, name, detector.method, origin, parent, info_of(detector), who)
         return detector
 
     def _put(
@@ -303,7 +302,7 @@ class Recipes:
             return self._use(name, detector, thresholds, row)
 
     def _use(self, name: str, detector: Detector, thresholds: Thresholds, row: Mapping[str, Any]) -> Recipe:
-        recipe = Recipe(name, detector, row["model"], thresholds, _text(row["time"]), str(row["id"]))
+        recipe = Recipe(name, detector, row["model"], thresholds, row["time"], row["id"])
         self._on_duty[name] = recipe
         self._telemetry.on_duty(name, recipe.model, detector.method)
         log(
@@ -489,7 +488,7 @@ def thresholds_of(detector: Detector) -> Thresholds:
 
 def thresholds_from(activation: Mapping[str, Any]) -> Thresholds:
     """Those of an activation in the record."""
-    ng, review = activation["ng_threshold"], activation["review_threshold"]
+    ng, review = activation["thresholds"]["ng"], activation["thresholds"]["review"]
     return Thresholds(math.inf if ng is None else float(ng), -math.inf if review is None else float(review))
 
 
@@ -518,7 +517,3 @@ def stamp(path: Path) -> Stamp:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-
-def _text(time: Any) -> str:
-    return time.isoformat(timespec="milliseconds") if isinstance(time, datetime.datetime) else str(time)

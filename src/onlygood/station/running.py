@@ -84,6 +84,39 @@ class Station:
         for part in (*self.outputs, *self.inputs):
             part.start()
 
+    def status(self) -> dict[str, Any]:
+        """How it is doing, as plain JSON types: for `/ready`, and for the page every few seconds.
+
+        Returns:
+            `ready`; `reasons` why not; `problems` that do not keep it from working; `record` (its state); `queue`,
+            images that wait or are worked on; `recipes` with `name`, `model` and `problem`; `parts`, the state of each
+            input and output.
+        """
+        record, depth = dict(self.record.state), self.inspecting.depth
+        parts = [part.state for part in (*self.inputs, *self.outputs)]
+        wrong = self.recipes.problems
+        reasons = []
+        if self.stopping.is_set():
+            reasons.append("The station is stopping.")
+        if depth >= self.settings.limits.queue:
+            reasons.append(f"{depth} images wait already.")
+        return {
+            "ready": not reasons,
+            "reasons": reasons,
+            "problems": [
+                *([str(record["message"])] if record.get("message") else []),
+                *wrong.values(),
+                *(f"{part.name}: {part.problem}" for part in parts if part.problem),
+            ],
+            "record": record,
+            "queue": depth,
+            "recipes": [
+                {"name": name, "model": self.recipes.get(name).model, "problem": wrong.get(name, "")}
+                for name in self.recipes.names()
+            ],
+            "parts": [part.as_dict() for part in parts],
+        }
+
     def begin_to_stop(self) -> None:
         """Take nothing more; may be called from a signal handler. `close` does the rest."""
         self.stopping.set()

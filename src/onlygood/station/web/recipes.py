@@ -44,8 +44,9 @@ class NewThresholds(BaseModel):
 @router.get("", summary="All recipes")
 def recipes(station: TheStation, user: Viewer) -> RecipesShape:
     """With the model on duty of each."""
-    found = station.recipes
-    return RecipesShape(recipes=[_shape(station, found.get(name)) for name in found.names()])
+    names = station.recipes.names()
+    shapes = [_shape(station, station.recipes.get(name)) for name in names]
+    return RecipesShape(recipes=shapes, default=names[0] if len(names) == 1 else None)
 
 
 @router.get("/{recipe}", summary="One recipe")
@@ -119,6 +120,7 @@ def _shape(station: Station, recipe: Recipe) -> RecipeShape:
     return RecipeShape(
         name=recipe.name,
         model=recipe.model,
+        method=recipe.detector.method,
         thresholds=_limits(recipe.thresholds),
         own_thresholds=_limits(recipe.own_thresholds),
         pixel_threshold=finite(float(recipe.detector.calibration_.pixel_threshold)),

@@ -95,6 +95,7 @@ class RecipeShape(BaseModel):
 
     name: str
     model: str = Field(description="SHA-256 of the model file.")
+    method: str
     thresholds: Limits
     own_thresholds: Limits = Field(description="Those the model was calibrated to.")
     pixel_threshold: float | None
@@ -108,6 +109,7 @@ class RecipesShape(BaseModel):
     """All recipes."""
 
     recipes: list[RecipeShape]
+    default: str | None = Field(description="The one that answers if none is named; null if there are several.")
 
 
 class ActivationsShape(BaseModel):

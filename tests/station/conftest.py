@@ -1,0 +1,103 @@
+"""A tiny part, detectors fitted on it, and a station with one of them on duty."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from onlygood.station.settings import Settings
+
+SIDE = 64
+
+
+def plate(seed: int, dented: bool = False) -> np.ndarray:
+    """A grooved grey plate, with a bright dent if asked for."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    image = 128 + 40 * np.sin(x / 7 + rng.uniform(0, 0.5)) + 20 * np.cos(y / 9) + rng.normal(0, 6, (SIDE, SIDE))
+    image = np.repeat(image.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if dented:
+        image[20:40, 20:44] = (250, 20, 20)
+    return image
+
+
+def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
+    """The bytes of an image file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def good() -> bytes:
+    """A PNG file of a good part."""
+    return encoded(plate(100))
+
+
+@pytest.fixture(scope="session")
+def dented() -> bytes:
+    """A PNG file of a part that is NG."""
+    return encoded(plate(101, dented=True))
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two model files of the same part, `a` and `b`, that score differently."""
+    pytest.importorskip("torch", reason="fitting needs torch")
+    from onlygood.methods import KNN
+
+    folder = tmp_path_factory.mktemp("models")
+    images = [plate(seed) for seed in range(6)]
+    paths = {}
+    for name, k in (("a", 1), ("b", 3)):
+        paths[name] = folder / f"{name}.og"
+        KNN(size=SIDE, k=k, seed=0, threads=1).fit(images, progress=lambda *_: None).save(paths[name])
+    return paths
+
+
+@pytest.fixture
+def settings(models: dict[str, Path], tmp_path: Path) -> Settings:
+    """With a copy of model `a` as the recipe `plate`, that a test may change."""
+    given = tmp_path / "given.og"
+    given.write_bytes(models["a"].read_bytes())
+    return Settings(data=tmp_path / "data", models={"plate": given}, threads=1)
+
+
+@pytest.fixture
+def make_station() -> Iterator[Callable[..., Any]]:
+    """Makes stations of settings, and closes them when the test is over."""
+    pytest.importorskip("fastapi", reason="the station needs onlygood[station]")
+    from onlygood.station.running import Station
+
+    made = []
+
+    def make(settings: Settings, **more: Any) -> Any:
+        made.append(Station.open(settings, **more))
+        return made[-1]
+
+    yield make
+    for station in made:
+        station.close()
+
+
+@pytest.fixture
+def station(make_station: Callable[..., Any], settings: Settings) -> Any:
+    """A station; nothing of it is started but the inspecting."""
+    return make_station(settings)
+
+
+@pytest.fixture
+def client(station: Any) -> Iterator[Any]:
+    """Talks to the station without a network."""
+    from starlette.testclient import TestClient
+
+    from onlygood.station.web.app import create_app
+
+    with TestClient(create_app(station), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
