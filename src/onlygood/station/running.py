@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
 from onlygood.station.decisions import Decision
@@ -71,12 +71,27 @@ class Station:
         self.learning: Any = None
         self.inputs: Sequence[Input] = ()
         self.outputs: Sequence[Output] = ()
-        self._closing: list[Callable[[], Any]] = []
         self.telemetry.watch(
             lambda: self.inspecting.depth,
             lambda: float(self.record.state["journal"]),
             lambda: float(self.record.state["database"] == "ok"),
         )
+
+    @classmethod
+    def assembled(cls, settings: Settings, record: Any, pictures: Any, poll: float = 2.0) -> Self:
+        """A station with all its parts, not yet started.
+
+        Raises:
+            ModelFileError, ParameterError, StationError, MissingDependencyError: As the parts name them.
+        """
+        from onlygood.station.outputs import open_outputs
+        from onlygood.station.web.events import Events
+
+        station = cls(settings, record, pictures, poll=poll)
+        station.events = Events(station.status)
+        station.outputs = open_outputs(settings)
+        station.inspecting.listeners += [station.events.decision, *(output.send for output in station.outputs)]
+        return station
 
     def start(self) -> None:
         """Begin to watch model files and to take images in."""
