@@ -109,6 +109,11 @@ class Part(ABC):
             log.warning("%s: %s", self.name, problem)
         self._problem = self._last_error = problem
 
+    def _mention(self, error: str) -> None:
+        """Something went wrong and is over: it is logged and remembered, and no problem now."""
+        log.warning("%s: %s", self.name, error)
+        self._last_error = error
+
     def _fine(self) -> None:
         """All is well again."""
         if self._problem:
