@@ -27,10 +27,30 @@ def open_outputs(settings: Settings) -> list[Output]:
 
         _check("a webhook", webhook.verdicts, webhook.queue)
         outputs.append(WebhookOut(webhook))
+    if settings.mqtt is not None:
+        from onlygood.station.outputs.mqtt import MqttOut
+
+        _check("MQTT", settings.mqtt.verdicts, settings.mqtt.queue)
+        outputs.append(MqttOut(settings.mqtt))
+    if settings.sort_out is not None:
+        from onlygood.station.outputs.sorting import SortedOut
+
+        _check("`sort_out`", settings.sort_out.verdicts)
+        kept = {"all": set(VERDICTS), "review": {"REVIEW", "NG"}}.get(settings.keep, set())
+        if not kept.issuperset(settings.sort_out.verdicts):
+            raise StationError(
+                f"`sort_out` copies kept images, and with keep = {settings.keep!r} not all of its verdicts are kept. "
+                "Keep more, or name fewer `verdicts` there."
+            )
+        outputs.append(SortedOut(settings.sort_out, settings.data / "pictures"))
+    if settings.opcua is not None:
+        from onlygood.station.outputs.opcua import OpcUaOut
+
+        outputs.append(OpcUaOut(settings.opcua, settings.models))
     return outputs
 
 
-def _check(what: str, verdicts: tuple[str, ...], queue: int) -> None:
+def _check(what: str, verdicts: tuple[str, ...], queue: int = 1) -> None:
     unknown = sorted(set(verdicts) - set(VERDICTS))
     if unknown or not verdicts:
         raise StationError(f"`verdicts` of {what} must name one or more of {', '.join(VERDICTS)}, not {unknown}.")
