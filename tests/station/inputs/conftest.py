@@ -37,6 +37,7 @@ class Inspector:
         self.open = threading.Event()
         self.open.set()
         self._pool = ThreadPoolExecutor(1)
+        self.entered = 0
         self.asked: list[str] = []
 
     @property
@@ -49,6 +50,7 @@ class Inspector:
         return self._pool.submit(self._inspect, data, name, source, recipe)
 
     def _inspect(self, data: bytes, name: str, source: str, recipe: str) -> SimpleNamespace:
+        self.entered += 1
         self.open.wait(20)
         self.asked.append(name)
         if self.failing:

@@ -266,7 +266,7 @@ def test_an_image_that_another_overwrites_while_it_is_inspected_is_not_taken_for
     path.write_bytes(png(10))
     inspector.open.clear()
     watch(sort_into=tmp_path / "out")
-    eventually(lambda: inspector._pool._work_queue.qsize() == 0 and inspector._pool._threads)
+    eventually(lambda: inspector.entered)
     (tmp_path / "in" / "new.part").write_bytes(png(250))
     (tmp_path / "in" / "new.part").replace(path)
     inspector.open.set()

@@ -35,6 +35,10 @@ def open_inputs(settings: Settings, submit: Submit) -> list[Input]:
         from onlygood.station.inputs.folder import FolderInput
 
         inputs.append(FolderInput(folder, settings, submit))
+    for camera in settings.cameras:
+        from onlygood.station.inputs.camera import open_camera
+
+        inputs.append(open_camera(camera, submit))
     return inputs
 
 

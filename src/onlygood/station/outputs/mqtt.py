@@ -136,7 +136,7 @@ class MqttOut(Output):
 
 
 def topic_part(recipe: str) -> str:
-    """A recipe's name as one level of a topic: `/`, `+`, `#` and `%` as in an address, `%2F`, and so is a leading `$`."""
+    """A recipe's name as one level of a topic: `/`, `+`, `#`, `%` and a leading `$` become `%2F` and so on."""
     safe = "".join(quote(sign, safe="") if sign in "/+#%\0" else sign for sign in recipe)
     return f"%24{safe[1:]}" if safe.startswith("$") else safe
 

@@ -45,8 +45,8 @@ VARIABLES = {
 class OpcUaOut(Output):
     """Serves `Objects/Onlygood/RECIPE/VARIABLE`, node ids `ns=N;s=RECIPE/VARIABLE`; clients may read, nobody may write.
 
-    The counters begin at 0 with each start. Before the first decision the texts are empty and the scores not a number. The
-    server has no encryption and asks for no password: it is for the loopback or a network of the machine.
+    The counters begin at 0 with each start. Before the first decision the texts are empty and the scores not a number.
+    The server has no encryption and asks for no password: it is for the loopback or a network of the machine.
 
     Args:
         settings: The address to listen on.
@@ -74,15 +74,13 @@ class OpcUaOut(Output):
         self._fine()
 
     def _close(self) -> None:
-        loop, self._loop = self._loop, None
-        if loop is None:
+        if self._loop is None:
             return
-        self._loop = loop
         if self._server is not None:
             with contextlib.suppress(Exception):  # it is the end of it either way
                 self._wait(self._server.stop())
-        self._server, self._loop = None, None
-        loop.call_soon_threadsafe(loop.stop)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._server = self._loop = None
 
     def _deliver(self, decision: Decision) -> None:
         self._counts[decision.recipe, str(decision.verdict)] += 1
@@ -116,8 +114,8 @@ class OpcUaOut(Output):
         self._nodes = {}
         for recipe in self._recipes:
             await self._add(recipe)
-        await server.start()
         self._server = server
+        await server.start()
 
     async def _add(self, recipe: str) -> None:
         """The nodes of a recipe, without a decision."""
