@@ -95,7 +95,7 @@ def verify(connection: sa.Connection) -> AuditCheck:
     return AuditCheck(True, expected - 1, None, digest)
 
 
-def as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
+def as_dict(row: Mapping[Any, Any]) -> dict[str, Any]:
     """An entry in plain JSON types."""
     return {**row, "time": row["time"].isoformat(timespec="microseconds")}
 

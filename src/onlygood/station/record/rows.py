@@ -42,7 +42,7 @@ def checked(decision: Decision) -> Decision:
         if finite(getattr(decision, name)) is None:
             raise StationError(f"The {name} of {decision.name} is {getattr(decision, name)}; that is not recorded.")
     texts = {name: storable(getattr(decision, name)) for name in ("recipe", "source", "name", "reason")}
-    changed = {name: text for name, text in texts.items() if text != getattr(decision, name)}
+    changed: dict[str, Any] = {name: text for name, text in texts.items() if text != getattr(decision, name)}
     return replace(decision, **changed) if changed else decision
 
 
