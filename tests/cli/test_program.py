@@ -25,6 +25,7 @@ COMMANDS = (
     "weights",
     "bench",
     "report",
+    "station",
     "demo",
 )
 
@@ -36,7 +37,18 @@ def test_help_names_every_command_and_each_has_an_example(og) -> None:
         assert command in first.out
         help_text = og(command, "-h")
         assert help_text.status == 0 and f"Usage: onlygood {command}" in help_text.out
-    for command in ("fit", "inspect", "choose", "evaluate", "info", "export", "synthesize", "figures", "report"):
+    for command in (
+        "fit",
+        "inspect",
+        "choose",
+        "evaluate",
+        "info",
+        "export",
+        "synthesize",
+        "figures",
+        "report",
+        "station",
+    ):
         assert f"    onlygood {command} " in og(command, "--help").out
 
 
@@ -50,7 +62,7 @@ def test_version(og) -> None:
 
 
 def test_the_program_starts_without_anything_heavy() -> None:
-    heavy = ("numpy", "torch", "faiss", "onnxruntime", "PIL", "scipy", "sklearn")
+    heavy = ("numpy", "torch", "faiss", "onnxruntime", "PIL", "scipy", "sklearn", "fastapi", "sqlalchemy")
     script = f"import sys, onlygood.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

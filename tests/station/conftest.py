@@ -73,18 +73,12 @@ def settings(models: dict[str, Path], tmp_path: Path) -> Settings:
 def make_station() -> Iterator[Callable[..., Any]]:
     """Makes stations of settings, and closes them when the test is over."""
     pytest.importorskip("fastapi", reason="the station needs onlygood[station]")
-    from onlygood.station.record import Record
     from onlygood.station.running import Station
-
-    class NoPictures:
-        def keep(self, decision, data, suffix, map):
-            return "", ""
 
     made = []
 
     def make(settings: Settings, **more: Any) -> Any:
-        record = Record.open("", settings.data, settings.limits)
-        made.append(Station.assembled(settings, record, NoPictures(), **more))
+        made.append(Station.open(settings, **more))
         return made[-1]
 
     yield make

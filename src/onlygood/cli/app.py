@@ -24,6 +24,7 @@ from onlygood.cli import (
     info,
     inspecting,
     reporting,
+    station,
     synthesizing,
     weights,
 )
@@ -78,6 +79,7 @@ app.add_typer(data.app, name="data", short_help="Check benchmark data sets on di
 app.add_typer(weights.app, name="weights", short_help="List pretrained backbones and fetch their weights.")
 app.add_typer(bench.app, name="bench", short_help="Measure speed; run methods on data sets.")
 app.command("report", short_help="Write recorded runs as one page to look at.")(reporting.report)
+app.add_typer(station.app, name="station", short_help="Inspect at the line: a service with a page and a record.")
 app.command("demo", short_help="Show it all on real solar-cell images.")(demo.demo)
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from onlygood.errors import ImageError, OnlyGoodError
 from onlygood.images.reading import opened
 from onlygood.images.sources import ImageSource
+from onlygood.inspection import Verdict
 from onlygood.parallel import as_worker
 from onlygood.progress import silent
 from onlygood.station.decisions import Decision, new_id, now
@@ -52,7 +53,15 @@ class Recording(Protocol):
 class Keeping(Protocol):
     """The part of the pictures that is needed here."""
 
-    def keep(self, decision: Decision, data: bytes, suffix: str, map: Map | None) -> tuple[str, str]:
+    def keep(
+        self,
+        decision_id: str,
+        verdict: Verdict,
+        data: bytes,
+        suffix: str,
+        anomaly_map: Map | None = None,
+        pixel_threshold: float = ...,
+    ) -> tuple[str, str]:
         """Files of the kept image and map; empty where they are not kept."""
 
 
@@ -273,8 +282,11 @@ class Inspecting:
         )
 
     def _pictured(self, made: _Made) -> Decision:
-        picture, map_picture = self._pictures.keep(made.decision, made.job.data, made.suffix, made.map)
-        return replace(made.decision, picture=picture, map_picture=map_picture)
+        decision = made.decision
+        picture, map_picture = self._pictures.keep(
+            decision.id, decision.verdict, made.job.data, made.suffix, made.map, decision.pixel_threshold
+        )
+        return replace(decision, picture=picture, map_picture=map_picture)
 
     def _fail(self, job: _Job, error: BaseException) -> None:
         if isinstance(error, OnlyGoodError):

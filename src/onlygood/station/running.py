@@ -78,18 +78,30 @@ class Station:
         )
 
     @classmethod
-    def assembled(cls, settings: Settings, record: Any, pictures: Any, poll: float = 2.0) -> Self:
+    def open(cls, settings: Settings, poll: float = 2.0) -> Self:
         """A station with all its parts, not yet started.
+
+        Args:
+            settings: How it is set up.
+            poll: Seconds between two looks at the model files.
 
         Raises:
             ModelFileError, ParameterError, StationError, MissingDependencyError: As the parts name them.
         """
         from onlygood.station.outputs import open_outputs
+        from onlygood.station.record import Record
+        from onlygood.station.record.pictures import Pictures
         from onlygood.station.web.events import Events
 
-        station = cls(settings, record, pictures, poll=poll)
-        station.events = Events(station.status)
-        station.outputs = open_outputs(settings)
+        record = Record.open(settings.database, settings.data, settings.limits, keep=settings.keep)
+        try:
+            pictures = Pictures(settings.data, settings.keep, settings.limits.picture_bytes, record)
+            station = cls(settings, record, pictures, poll=poll)
+            station.events = Events(station.status)
+            station.outputs = open_outputs(settings)
+        except BaseException:
+            record.close()
+            raise
         station.inspecting.listeners += [station.events.decision, *(output.send for output in station.outputs)]
         return station
 
@@ -103,11 +115,11 @@ class Station:
         """How it is doing, as plain JSON types: for `/ready`, and for the page every few seconds.
 
         Returns:
-            `ready`; `reasons` why not; `problems` that do not keep it from working; `record` (its state); `queue`,
+            `ready`; `reasons` why not; `problems` that do not keep it from working; `record` and `pictures`, their state; `queue`,
             images that wait or are worked on; `recipes` with `name`, `model` and `problem`; `parts`, the state of each
             input and output.
         """
-        record, depth = dict(self.record.state), self.inspecting.depth
+        record, pictures, depth = dict(self.record.state), dict(self.pictures.state), self.inspecting.depth
         parts = [part.state for part in (*self.inputs, *self.outputs)]
         wrong = self.recipes.problems
         reasons = []
@@ -119,11 +131,12 @@ class Station:
             "ready": not reasons,
             "reasons": reasons,
             "problems": [
-                *([str(record["message"])] if record.get("message") else []),
+                *(str(one["message"]) for one in (record, pictures) if one.get("message")),
                 *wrong.values(),
                 *(f"{part.name}: {part.problem}" for part in parts if part.problem),
             ],
             "record": record,
+            "pictures": pictures,
             "queue": depth,
             "recipes": [
                 {"name": name, "model": self.recipes.get(name).model, "problem": wrong.get(name, "")}
@@ -135,6 +148,8 @@ class Station:
     def begin_to_stop(self) -> None:
         """Take nothing more; may be called from a signal handler. `close` does the rest."""
         self.stopping.set()
+        if self.events is not None:
+            self.events.close()
 
     def close(self) -> bool:
         """Stop inputs, answer what was accepted, hand over to outputs what is to be sent, and close the record.
@@ -142,13 +157,11 @@ class Station:
         Returns:
             Whether all that was accepted is answered.
         """
-        self.stopping.set()
+        self.begin_to_stop()
         self.recipes.close()
         for part in self.inputs:
             part.stop()
         drained = self.inspecting.close(self.settings.stop_seconds)
-        if self.events is not None:
-            self.events.close()
         if self.learning is not None:
             self.learning.close()
         for output in self.outputs:

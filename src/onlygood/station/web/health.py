@@ -20,6 +20,7 @@ class Ready(BaseModel):
     reasons: list[str] = Field(default_factory=list, description="Why not; told to those with a token.")
     problems: list[str] = Field(default_factory=list, description="What is wrong and does not keep it from working.")
     record: dict[str, Any] = Field(default_factory=dict, description="Of the database and the journal.")
+    pictures: dict[str, Any] = Field(default_factory=dict, description="How much is kept, and why not.")
     queue: int = Field(default=0, description="Images that wait or are worked on.")
     recipes: list[dict[str, Any]] = Field(default_factory=list, description="Model on duty of each, and its problem.")
     parts: list[dict[str, Any]] = Field(default_factory=list, description="Inputs and outputs.")
