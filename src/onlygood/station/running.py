@@ -88,6 +88,7 @@ class Station:
         Raises:
             ModelFileError, ParameterError, StationError, MissingDependencyError: As the parts name them.
         """
+        from onlygood.station.inputs import open_inputs
         from onlygood.station.outputs import open_outputs
         from onlygood.station.record import Record
         from onlygood.station.record.pictures import Pictures
@@ -99,6 +100,7 @@ class Station:
             station = cls(settings, record, pictures, poll=poll)
             station.events = Events(station.status)
             station.outputs = open_outputs(settings)
+            station.inputs = open_inputs(settings, station.inspecting.submit)
         except BaseException:
             record.close()
             raise
@@ -115,9 +117,9 @@ class Station:
         """How it is doing, as plain JSON types: for `/ready`, and for the page every few seconds.
 
         Returns:
-            `ready`; `reasons` why not; `problems` that do not keep it from working; `record` and `pictures`, their state; `queue`,
-            images that wait or are worked on; `recipes` with `name`, `model` and `problem`; `parts`, the state of each
-            input and output.
+            `ready`; `reasons` why not; `problems` that do not keep it from working; `record` and `pictures`,
+            their state; `queue`, images that wait or are worked on; `recipes` with `name`, `model` and `problem`;
+            `parts`, the state of each input and output.
         """
         record, pictures, depth = dict(self.record.state), dict(self.pictures.state), self.inspecting.depth
         parts = [part.state for part in (*self.inputs, *self.outputs)]

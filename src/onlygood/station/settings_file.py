@@ -1,4 +1,4 @@
-"""Settings from a TOML file and the command line, each value checked, with the file and the key named if it is wrong."""
+"""Settings from a TOML file and the command line; what is wrong is named by file and key."""
 
 from __future__ import annotations
 
