@@ -1,0 +1,163 @@
+"""The OPC UA server, read by a real client."""
+
+from __future__ import annotations
+
+import math
+import socket
+
+import pytest
+
+from onlygood.inspection import Verdict
+from onlygood.station.outputs import open_outputs
+from onlygood.station.settings import OpcUa, Settings
+
+sync = pytest.importorskip("asyncua.sync", reason="asyncua is not installed")
+from asyncua import ua  # noqa: E402
+
+
+@pytest.fixture
+def endpoint():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"opc.tcp://127.0.0.1:{free.getsockname()[1]}/onlygood/"
+
+
+@pytest.fixture
+def serve(tmp_path, endpoint):
+    outputs = []
+
+    def start():
+        models = {"cap": tmp_path / "cap.og", "lid": tmp_path / "lid.og"}
+        (output,) = open_outputs(Settings(tmp_path, models, opcua=OpcUa(endpoint)))
+        outputs.append(output)
+        output.start()
+        return output
+
+    yield start
+    for output in outputs:
+        output.stop(1.0)
+
+
+@pytest.fixture
+def connect(endpoint, eventually):
+    clients = []
+
+    def start(username: str = ""):
+        client = sync.Client(endpoint)
+        if username:
+            client.set_user(username)
+
+        def connected() -> bool:
+            try:
+                client.connect()
+            except (OSError, TimeoutError):
+                return False
+            return True
+
+        eventually(connected)
+        clients.append(client)
+        return client
+
+    yield start
+    for client in clients:
+        client.disconnect()
+        client.tloop.stop()
+
+
+def values(client, recipe: str) -> dict:
+    index = client.get_namespace_index("urn:onlygood:station")
+    parent = client.nodes.objects.get_child([f"{index}:Onlygood", f"{index}:{recipe}"])
+    return {node.read_browse_name().Name: node.read_value() for node in parent.get_variables()}
+
+
+def test_a_client_finds_the_last_decision_and_the_counters_of_each_recipe(serve, connect, decide, eventually):
+    output = serve()
+    client = connect()
+    before = values(client, "lid")
+    assert before["Verdict"] == before["Id"] == ""
+    assert math.isnan(before["Score"])
+    assert before["CountNg"] == 0
+    for verdict in (Verdict.OK, Verdict.OK, Verdict.REVIEW):
+        output.send(decide(recipe="cap", verdict=verdict))
+    last = decide(recipe="cap", verdict=Verdict.NG, score=3.25, p_value=0.125)
+    output.send(last)
+    eventually(lambda: output.state.count == 4)
+    after = values(client, "cap")
+    assert after["Time"].timestamp() == pytest.approx(last.time.timestamp(), abs=1e-5) or (
+        after["Time"] == last.time.replace(tzinfo=None)
+    )
+    del after["Time"]
+    assert after == {
+        "Id": last.id,
+        "Verdict": "NG",
+        "Score": 3.25,
+        "PValue": 0.125,
+        "NgThreshold": 2.0,
+        "ReviewThreshold": 1.5,
+        "Reason": "structural",
+        "Regions": 1,
+        "Name": "part-1.png",
+        "Source": "rest",
+        "Model": "ab" * 32,
+        "CountOk": 2,
+        "CountReview": 1,
+        "CountNg": 1,
+    }
+    assert values(client, "lid")["CountOk"] == 0
+
+
+def test_a_recipe_that_comes_later_gets_its_nodes(serve, connect, decide, eventually):
+    output = serve()
+    client = connect()
+    output.send(decide(recipe="new one", verdict=Verdict.OK))
+    eventually(lambda: output.state.count == 1)
+    assert values(client, "new one")["CountOk"] == 1
+
+
+def test_who_is_told_of_a_new_id_finds_all_of_its_decision(serve, connect, decide, eventually):
+    output = serve()
+    client = connect()
+    index = client.get_namespace_index("urn:onlygood:station")
+    seen: list[str] = []
+
+    class Told:
+        def datachange_notification(self, node, value, data) -> None:
+            seen.append(value)
+
+    subscription = client.create_subscription(20, Told())
+    subscription.subscribe_data_change(client.get_node(f"ns={index};s=cap/Id"))
+    sent = decide(recipe="cap", verdict=Verdict.OK, score=0.5)
+    output.send(sent)
+    eventually(lambda: seen and seen[-1] == sent.id)
+    assert values(client, "cap")["Score"] == 0.5
+
+
+@pytest.mark.parametrize("username", ["", "admin"])
+def test_no_client_may_change_anything(serve, connect, decide, username):
+    serve()
+    try:
+        client = connect(username)
+    except ua.UaError:
+        return  # it is not even let in with a name
+    index = client.get_namespace_index("urn:onlygood:station")
+    node = client.get_node(f"ns={index};s=cap/Verdict")
+    with pytest.raises(ua.UaError):
+        node.write_value("OK")
+    with pytest.raises(ua.UaError):
+        client.nodes.objects.add_variable(index, "mine", 1)
+    assert node.read_value() == ""
+
+
+def test_a_port_that_is_taken_is_told_and_tried_again(serve, connect, endpoint, decide, eventually):
+    port = int(endpoint.split(":")[2].split("/")[0])
+    taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    taken.bind(("127.0.0.1", port))
+    taken.listen()
+    output = serve()
+    output.send(decide(verdict=Verdict.OK))
+    eventually(lambda: output.state.problem)
+    taken.close()
+    eventually(lambda: output.state.count == 1)
+    assert not output.state.problem
+    assert values(connect(), "cap")["CountOk"] == 1
