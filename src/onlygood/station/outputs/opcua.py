@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: The namespace of the nodes.
 NAMESPACE = "urn:onlygood:station"
 
+#: A server makes some thousand standard nodes before it listens.
+START_SECONDS = 120.0
+
 #: Variables of a recipe with their OPC UA types, in the order in which they are written: who waits for a new `Id` finds
 #: all of its decision.
 VARIABLES = {
@@ -70,7 +73,7 @@ class OpcUaOut(Output):
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="opcua-loop", daemon=True).start()
         logging.getLogger("asyncua").setLevel(logging.ERROR)  # it warns of every client that has no certificate
-        self._wait(self._serve())
+        self._wait(self._serve(), START_SECONDS)
         self._fine()
 
     def _close(self) -> None:
@@ -86,9 +89,9 @@ class OpcUaOut(Output):
         self._counts[decision.recipe, str(decision.verdict)] += 1
         self._wait(self._write(decision))
 
-    def _wait(self, work: Coroutine[Any, Any, None]) -> None:
+    def _wait(self, work: Coroutine[Any, Any, None], seconds: float = 30.0) -> None:
         assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30.0)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     async def _serve(self) -> None:
         from asyncua import Server, ua
