@@ -27,6 +27,7 @@ export class Detail {
   /** Show a part; `others` are what the arrow keys move through. */
   async open(decision, others = [decision]) {
     this.others = others;
+    this.answeredHere = new Map();
     if (!this.element.open) this.element.showModal();
     this.title.focus();
     await this.#load(decision.id);
@@ -81,6 +82,7 @@ export class Detail {
     try {
       await post(ofDecision(this.decision.id, "/answer"), { answer, comment: "" });
       await this.#load(this.decision.id);
+      this.answeredHere.set(this.decision.id, this.decision);
     } catch (error) {
       this.context.fail(error);
     }
@@ -109,6 +111,6 @@ export class Detail {
 
   #closed() {
     this.picture.clear();
-    this.onclosed?.();
+    this.onclosed?.(this.answeredHere);
   }
 }

@@ -64,7 +64,7 @@ export class History {
     this.found = cursor === null ? table.decisions : [...this.found, ...table.decisions];
     this.more.hidden = table.next === null;
     this.told.textContent = table.next === null ? counted(this.found.length, "history.found-one", "history.found-many") : t("history.first", { count: this.found.length });
-    replace(this.list, this.found.map((decision) => this.#row(decision)));
+    this.#draw();
   }
 
   key(event) {
@@ -73,8 +73,17 @@ export class History {
     return true;
   }
 
+  #changed(answered) {
+    this.found = this.found.map((decision) => answered.get(decision.id) ?? decision);
+    if (answered.size) this.#draw();
+  }
+
+  #draw() {
+    replace(this.list, this.found.map((decision) => this.#row(decision)));
+  }
+
   #row(decision) {
-    const open = () => this.context.open(decision, this.found, () => this.load());
+    const open = () => this.context.open(decision, this.found, (changed) => this.#changed(changed));
     return h(
       "li",
       {},

@@ -133,8 +133,13 @@ export class Live {
     if (!decision) {
       this.picture.clear(t("live.nothing"));
     } else if (decision.id !== this.shown?.id && !(await this.picture.show(decision))) return;
+    const fresh = decision && decision.id !== this.shown?.id;
     this.shown = decision ?? null;
     this.#draw();
+    if (fresh) {
+      void this.verdict.offsetWidth; // so that two parts with the same verdict are seen as two
+      this.verdict.classList.add("fresh");
+    }
     this.#strip();
   }
 
