@@ -1,0 +1,393 @@
+"""A station made of tables: what the page needs of the interface, in any state a test wants to see."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import uvicorn
+from drawn_flanges import HEIGHT, WIDTH, Drawn, flange, overlay, thumbnail
+from fastapi import Body, FastAPI, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from onlygood.inspection import Verdict
+from onlygood.station.decisions import Decision, Thresholds, new_id, now
+from onlygood.station.errors import NotFoundError
+from onlygood.station.web import events, page
+from onlygood.station.web.events import Events
+
+CSP = "default-src 'self'; frame-ancestors 'none'"
+THRESHOLDS = Thresholds(ng=3.1, review=2.55)
+MODEL = hashlib.sha256(b"model").hexdigest()
+
+
+class FakeStation:
+    """Decisions, answers and all else in lists."""
+
+    def __init__(self, recipes: tuple[str, ...] = ("flange", "cover")) -> None:
+        self.rng = np.random.default_rng(7)
+        self.recipes = list(recipes)
+        self.decisions: list[dict[str, Any]] = []
+        self.answers: dict[str, list[dict[str, Any]]] = {}
+        self.drawn: dict[str, Drawn] = {}
+        self.token = ""
+        self.role = "engineer"
+        self.thresholds = dataclasses.replace(THRESHOLDS)
+        self.state: dict[str, Any] = {
+            "ready": True,
+            "reasons": [],
+            "record": {"database": "ok", "journal": 0, "message": ""},
+            "queue": 0,
+            "recipes": [{"name": name, "model": MODEL, "problem": ""} for name in recipes],
+        }
+        self.events = Events(lambda: self.state)
+        self.activations = [
+            self.activation(MODEL, THRESHOLDS, "anna", "tighter after the complaint of lot 4711", 40),
+            self.activation(MODEL, Thresholds(3.4, 2.55), "station", "model file given at the start", 900),
+        ]
+        self.calibration = np.sort(self.rng.gamma(26, 0.062, 240)).tolist()
+        self.drifting = False
+        self.candidate = {"state": "idle", "stage": "", "done": 0, "total": 0, "error": "", "waiting": 34}
+        self.candidates: list[dict[str, Any]] = []
+        self.golden: list[dict[str, Any]] = []
+        self.asked: list[tuple[str, str, Any]] = []
+
+    def activation(self, model: str, thresholds: Thresholds, who: str, why: str, ago: int) -> dict[str, Any]:
+        """One line of what was on duty, from so many minutes ago."""
+        time = now() - datetime.timedelta(minutes=ago)
+        limits = {"ng_threshold": thresholds.ng, "review_threshold": thresholds.review}
+        return {"id": new_id(), "time": time.isoformat(), "model": model, **limits, "who": who, "why": why}
+
+    def add(self, score: float, *, name: str = "", recipe: str = "", ago: float = 0.0, keep: bool = True) -> Decision:
+        """One decision, told to every browser."""
+        number = len(self.decisions)
+        verdict = self.thresholds.verdict(score)
+        defects = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.NG: 2}[verdict]
+        drawn = flange(number, defects, strength=1.25 + 0.3 * defects)
+        identity = new_id()
+        regions = tuple(
+            {"box": list(box), "area": (box[2] - box[0]) * (box[3] - box[1]) // 2, "peak": 2.4 * score / 3}
+            for box in drawn.boxes
+        )
+        decision = Decision(
+            id=identity,
+            time=now() - datetime.timedelta(seconds=ago),
+            recipe=recipe or self.recipes[0],
+            model=MODEL,
+            source="folder:camera-1",
+            name=name or f"flange-{10000 + number}.jpg",
+            verdict=verdict,
+            score=score,
+            p_value=max(1 / 241, float(np.mean(np.array(self.calibration) >= score))),
+            thresholds=self.thresholds,
+            pixel_threshold=2.0,
+            reason="",
+            regions=regions,
+            width=WIDTH,
+            height=HEIGHT,
+            digest=hashlib.sha256(drawn.jpeg).hexdigest(),
+            wait_ms=float(self.rng.gamma(2, 0.6)),
+            inspect_ms=float(self.rng.gamma(60, 0.6)),
+            picture=f"{identity}.jpg" if keep else "",
+            map_picture=f"{identity}.png" if keep and defects else "",
+        )
+        self.drawn[identity] = drawn
+        self.decisions.append({**decision.as_dict(), "seq": number + 1})
+        self.events.decision(decision)
+        return decision
+
+    def fill(self, count: int = 48) -> None:
+        """A morning's work: mostly good parts, a few to look at, a few bad ones, some of them answered."""
+        for index in range(count):
+            score = float(self.rng.gamma(26, 0.062))
+            score = {5: 2.8, 11: 2.62, 17: 4.4, 23: 2.97, 29: 3.6, 35: 2.7, 41: 5.2, 44: 2.91}.get(index, min(score, 2.5))
+            decision = self.add(score, ago=(count - index) * 7)
+            if index in (5, 17, 29):
+                self.answer(decision.id, "NG" if score > 3 else "OK", "bea", "scratch at the rim" if score > 4 else "")
+        for index, (truth, score) in enumerate([("good", 1.4), ("good", 1.7), ("good", 2.1), ("defect", 4.4), ("defect", 3.6)]):
+            digest = hashlib.sha256(str(index).encode()).hexdigest()
+            self.drawn[digest] = flange(500 + index, 0 if truth == "good" else 1)
+            self.golden.append({"digest": digest, "name": f"known-{index}.jpg", "truth": truth, "score": score})
+
+    def answer(self, identity: str, answer: str, who: str, comment: str = "") -> dict[str, Any]:
+        """Note an answer."""
+        one = {"id": new_id(), "decision_id": identity, "time": now().isoformat(), "who": who, "answer": answer, "comment": comment}
+        self.answers.setdefault(identity, []).append(one)
+        return one
+
+    def whole(self, decision: dict[str, Any]) -> dict[str, Any]:
+        """With its answers."""
+        answers = self.answers.get(decision["id"], [])
+        return {**decision, "answers": answers, "answer": answers[-1] if answers else None}
+
+    def candidate_of(self, passed: bool) -> dict[str, Any]:
+        """A candidate whose gate passed, or let one defect through."""
+        outcomes = []
+        for one in self.golden:
+            escaped = not passed and one["digest"] == self.golden[-1]["digest"]
+            score = 2.2 if escaped else one["score"]
+            then = {"verdict": str(self.thresholds.verdict(score)), "score": score}
+            outcomes.append({**one, "now": {"verdict": str(self.thresholds.verdict(one["score"])), "score": one["score"]}, "then": then, "passed": not escaped})
+        gate = {"escapes": int(not passed), "false_rejects": 0, "allowed_false_rejects": 0, "outcomes": outcomes}
+        model = hashlib.sha256(str(len(self.candidates)).encode()).hexdigest()
+        return {"model": model, "time": now().isoformat(), "images": 34, "passed": passed, "gate": gate}
+
+
+def create_fake(station: FakeStation) -> FastAPI:
+    """The interface over the tables."""
+    app = FastAPI()
+    app.state.station = station
+    app.include_router(page.router)
+    app.include_router(events.router)
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Any) -> Response:
+        free = request.url.path in ("/", "/login") or request.url.path.startswith("/static/")
+        if station.token and not free and request.cookies.get("onlygood_token") != station.token:
+            return JSONResponse({"error": {"code": "unauthorized", "message": "no token"}}, 401)
+        answer = await call_next(request)
+        answer.headers["Content-Security-Policy"] = CSP
+        return answer
+
+    @app.exception_handler(NotFoundError)
+    def missing(_: Request, error: NotFoundError) -> Response:
+        return JSONResponse({"error": {"code": "not_found", "message": str(error)}}, 404)
+
+    @app.get("/whoami")
+    def whoami() -> Any:
+        return {"name": "bea" if station.token else "local", "role": station.role, "open": not station.token}
+
+    @app.post("/login")
+    def login(token: str = Body(embed=True)) -> Response:
+        if token != station.token:
+            return JSONResponse({"error": {"code": "unauthorized", "message": "unknown token"}}, 401)
+        answer = JSONResponse({})
+        answer.set_cookie("onlygood_token", token, httponly=True, samesite="strict")
+        return answer
+
+    @app.post("/logout")
+    def logout() -> Response:
+        answer = JSONResponse({})
+        answer.delete_cookie("onlygood_token")
+        return answer
+
+    @app.get("/recipes")
+    def recipes() -> Any:
+        limits = {"ng": station.thresholds.ng, "review": station.thresholds.review}
+        one = {"model": station.activations[0]["model"], "method": "REB", "thresholds": limits, "since": station.activations[0]["time"], "problem": ""}
+        return {"recipes": [{"name": name, **one} for name in station.recipes], "default": station.recipes[0] if len(station.recipes) == 1 else None}
+
+    @app.get("/decisions")
+    def decisions(
+        recipe: str = "",
+        verdict: list[str] = Query(default=[]),
+        answered: bool | None = None,
+        answer: str = "",
+        name: str = "",
+        since: datetime.datetime | None = None,
+        until: datetime.datetime | None = None,
+        min_score: float = -1e9,
+        max_score: float = 1e9,
+        order: str = "newest",
+        limit: int = 100,
+        cursor: int = 0,
+    ) -> Any:
+        def fits(one: dict[str, Any]) -> bool:
+            time = datetime.datetime.fromisoformat(one["time"])
+            return (
+                recipe in ("", one["recipe"])
+                and (not verdict or one["verdict"] in verdict)
+                and (answered is None or answered == (one["answer"] is not None))
+                and (not answer or (one["answer"] or {}).get("answer") == answer)
+                and name.lower() in one["name"].lower()
+                and min_score <= one["score"] <= max_score
+                and (since is None or time >= since)
+                and (until is None or time <= until)
+            )
+
+        found = [one for one in map(station.whole, station.decisions) if fits(one)]
+        found.sort(key=lambda one: one["score"] if order == "score" else one["seq"], reverse=order != "oldest")
+        more = cursor + limit < len(found)
+        return {"decisions": found[cursor : cursor + limit], "next": cursor + limit if more else None}
+
+    @app.get("/decisions.csv")
+    def csv() -> Response:
+        return Response("id,name\n", media_type="text/csv")
+
+    def find(identity: str) -> dict[str, Any]:
+        for one in station.decisions:
+            if one["id"] == identity:
+                return station.whole(one)
+        raise NotFoundError("no such decision")
+
+    @app.get("/decisions/{identity}")
+    def decision(identity: str) -> Any:
+        return find(identity)
+
+    @app.get("/decisions/{identity}/image")
+    def image(identity: str) -> Response:
+        return Response(station.drawn[identity].jpeg, media_type="image/jpeg")
+
+    @app.get("/decisions/{identity}/overlay.png")
+    def overlaid(identity: str) -> Response:
+        return Response(overlay(station.drawn[identity].heat), media_type="image/png")
+
+    @app.get("/decisions/{identity}/thumbnail.jpg")
+    def small(identity: str) -> Response:
+        return Response(thumbnail(station.drawn[identity].jpeg), media_type="image/jpeg")
+
+    @app.post("/decisions/{identity}/answer")
+    def answers(identity: str, answer: str = Body(), comment: str = Body(default="")) -> Any:
+        find(identity)
+        return station.answer(identity, answer, "local", comment)
+
+    @app.get("/statistics")
+    def statistics(recipe: str = "") -> Any:
+        found = [station.whole(one) for one in station.decisions if recipe in ("", one["recipe"])]
+        counts = Counter(one["verdict"] for one in found)
+        times = [one["wait_ms"] + one["inspect_ms"] for one in found] or [float("nan")]
+        return {
+            "verdicts": {verdict: counts[verdict] for verdict in ("OK", "REVIEW", "NG")},
+            "answers": dict(Counter(one["answer"]["answer"] for one in found if one["answer"])),
+            "waiting": sum(one["verdict"] == "REVIEW" and one["answer"] is None for one in found),
+            "cycle_ms": {f"p{share}": float(np.percentile(times, share)) if found else None for share in (50, 95, 99)},
+            "parts_per_hour": 514.0,
+        }
+
+    @app.get("/recipes/{recipe}/activations")
+    def activations(recipe: str) -> Any:
+        return {"activations": station.activations}
+
+    @app.post("/recipes/{recipe}/rollback")
+    def rollback(recipe: str) -> Any:
+        before = station.activations[1]
+        station.thresholds = Thresholds(before["ng_threshold"], before["review_threshold"])
+        station.activations.insert(0, {**before, "id": new_id(), "time": now().isoformat(), "who": "local", "why": "rolled back"})
+        return {}
+
+    @app.get("/recipes/{recipe}/histogram")
+    def histogram(recipe: str, last: int = 500) -> Any:
+        recent = [{key: one[key] for key in ("seq", "score", "verdict", "answer")} for one in map(station.whole, station.decisions[-last:])]
+        return {
+            "model": MODEL,
+            "thresholds": {"ng": station.thresholds.ng, "review": station.thresholds.review},
+            "promise": "At most 1% of good parts are called NG, as 240 good images say.",
+            "calibration": station.calibration,
+            "recent": recent,
+        }
+
+    @app.post("/recipes/{recipe}/thresholds/preview")
+    def preview(recipe: str, ng: float = Body(), review: float = Body(), last: int = Body(default=500)) -> Any:
+        station.asked.append(("preview", recipe, {"ng": ng, "review": review}))
+        wanted = Thresholds(ng, review)
+
+        def both(scores: list[float]) -> Any:
+            return {when: dict(Counter(str(limits.verdict(score)) for score in scores)) for when, limits in (("now", station.thresholds), ("then", wanted))}
+
+        found = [station.whole(one) for one in station.decisions[-last:]]
+        by_answer = {word: both([one["score"] for one in found if one["answer"] and one["answer"]["answer"] == word]) for word in ("OK", "NG")}
+        golden = {truth: both([one["score"] for one in station.golden if one["truth"] == truth]) for truth in ("good", "defect")}
+        rates = {when: (1 + sum(score > limits.ng for score in station.calibration)) / 241 for when, limits in (("now", station.thresholds), ("then", wanted))}
+        return {"last": len(found), **both([one["score"] for one in found]), "answered": by_answer, "golden": golden, "false_reject": rates, "promise": ""}
+
+    @app.put("/recipes/{recipe}/thresholds")
+    def change(recipe: str, ng: float = Body(), review: float = Body(), why: str = Body()) -> Any:
+        station.asked.append(("thresholds", recipe, {"ng": ng, "review": review, "why": why}))
+        station.thresholds = Thresholds(ng, review)
+        station.activations.insert(0, station.activation(MODEL, station.thresholds, "local", why, 0))
+        return {}
+
+    @app.put("/recipes/{recipe}/model")
+    async def upload(recipe: str, request: Request) -> Response:
+        body = await request.body()
+        if not body.startswith(b"PK"):
+            return JSONResponse({"error": {"code": "bad_model", "message": "the file is no model", "mend": "Upload a file written by save()."}}, 400)
+        station.activations.insert(0, station.activation(hashlib.sha256(body).hexdigest(), station.thresholds, "local", "uploaded", 0))
+        return JSONResponse({})
+
+    @app.get("/recipes/{recipe}/drift")
+    def drift(recipe: str) -> Any:
+        rng = np.random.default_rng(3)
+        steps = rng.normal(-0.012, 0.07, 400) + (np.arange(400) > 270) * station.drifting * 0.034
+        path = np.maximum(np.cumsum(steps), -1.2)
+        start = now()
+        times = [(start - datetime.timedelta(seconds=7 * (400 - index))).isoformat() for index in range(400)]
+        recent = rng.gamma(26, 0.062 * (1.16 if station.drifting else 1.0), 400)
+        return {
+            "model": MODEL,
+            "parts": 400,
+            "alarm": bool(path.max() >= 2),
+            "alarm_at": 100,
+            "false_alarm_rate": 0.01,
+            "martingale": [{"seq": index, "time": times[index], "log10": float(value)} for index, value in enumerate(path)],
+            "calibration": station.calibration,
+            "recent": recent.tolist(),
+        }
+
+    @app.get("/recipes/{recipe}/golden")
+    def golden(recipe: str) -> Any:
+        return {"golden": station.golden}
+
+    @app.post("/recipes/{recipe}/golden")
+    def add_golden(recipe: str, decision_id: str = Body(), truth: str = Body()) -> Any:
+        one = find(decision_id)
+        station.drawn[one["digest"]] = station.drawn[decision_id]
+        station.golden.append({"digest": one["digest"], "name": one["name"], "truth": truth, "score": one["score"]})
+        return {}
+
+    @app.delete("/recipes/{recipe}/golden/{digest}")
+    def remove_golden(recipe: str, digest: str) -> Any:
+        station.golden = [one for one in station.golden if one["digest"] != digest]
+        return {}
+
+    @app.get("/recipes/{recipe}/golden/{digest}/image")
+    def golden_image(recipe: str, digest: str) -> Response:
+        return Response(thumbnail(station.drawn[digest].jpeg), media_type="image/jpeg")
+
+    @app.get("/recipes/{recipe}/candidates")
+    def candidates(recipe: str) -> Any:
+        if station.candidate["state"] == "running":
+            station.candidate["done"] += 20
+            if station.candidate["done"] >= 34:
+                station.candidate.update(state="idle", waiting=0)
+                station.candidates.insert(0, station.candidate_of(True))
+        return {**station.candidate, "candidates": station.candidates}
+
+    @app.post("/recipes/{recipe}/candidates")
+    def build(recipe: str) -> Any:
+        station.candidate.update(state="running", stage="features", done=0, total=34)
+        return {}
+
+    @app.post("/recipes/{recipe}/candidates/{model}/activate")
+    def activate(recipe: str, model: str) -> Any:
+        station.activations.insert(0, station.activation(model, station.thresholds, "local", "candidate", 0))
+        return {}
+
+    return app
+
+
+@contextmanager
+def serving(app: FastAPI, *, port: int = 0) -> Any:
+    """The app on a free port of loopback; gives the server."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=3))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started and thread.is_alive():
+        thread.join(0.01)
+    try:
+        yield server
+    finally:
+        app.state.station.events.close()
+        server.should_exit = True
+        thread.join()
+
+
+def port_of(server: uvicorn.Server) -> int:
+    """Where it listens."""
+    return server.servers[0].sockets[0].getsockname()[1]
