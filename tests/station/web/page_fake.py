@@ -8,6 +8,7 @@ import hashlib
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,26 @@ from onlygood.station.web.events import Events
 CSP = "default-src 'self'; frame-ancestors 'none'"
 THRESHOLDS = Thresholds(ng=3.1, review=2.55)
 MODEL = hashlib.sha256(b"model").hexdigest()
+
+
+@cache
+def pooled(seed: int, defects: int) -> Drawn:
+    """A drawn part, drawn once."""
+    return flange(seed, defects, strength=1.25 + 0.3 * defects)
+
+
+def _wander(steps: np.ndarray) -> np.ndarray:
+    level, path = 0.0, []
+    for step in steps:
+        level = max(-0.9, level + step)
+        path.append(level)
+    return np.array(path)
+
+
+@cache
+def small_picture(jpeg: bytes) -> bytes:
+    """Its thumbnail, made once."""
+    return thumbnail(jpeg)
 
 
 class FakeStation:
@@ -69,7 +90,7 @@ class FakeStation:
         number = len(self.decisions)
         verdict = self.thresholds.verdict(score)
         defects = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.NG: 2}[verdict]
-        drawn = flange(number, defects, strength=1.25 + 0.3 * defects)
+        drawn = pooled(number % 8 if defects == 0 else 20 + number, defects)
         identity = new_id()
         regions = tuple(
             {"box": list(box), "area": (box[2] - box[0]) * (box[3] - box[1]) // 2, "peak": 2.4 * score / 3}
@@ -112,7 +133,7 @@ class FakeStation:
                 self.answer(decision.id, "NG" if score > 3 else "OK", "bea", "scratch at the rim" if score > 4 else "")
         for index, (truth, score) in enumerate([("good", 1.4), ("good", 1.7), ("good", 2.1), ("defect", 4.4), ("defect", 3.6)]):
             digest = hashlib.sha256(str(index).encode()).hexdigest()
-            self.drawn[digest] = flange(500 + index, 0 if truth == "good" else 1)
+            self.drawn[digest] = pooled(index if truth == "good" else 25 + index, int(truth == "defect"))
             self.golden.append({"digest": digest, "name": f"known-{index}.jpg", "truth": truth, "score": score})
 
     def answer(self, identity: str, answer: str, who: str, comment: str = "") -> dict[str, Any]:
@@ -240,7 +261,7 @@ def create_fake(station: FakeStation) -> FastAPI:
 
     @app.get("/decisions/{identity}/thumbnail.jpg")
     def small(identity: str) -> Response:
-        return Response(thumbnail(station.drawn[identity].jpeg), media_type="image/jpeg")
+        return Response(small_picture(station.drawn[identity].jpeg), media_type="image/jpeg")
 
     @app.post("/decisions/{identity}/answer")
     def answers(identity: str, answer: str = Body(), comment: str = Body(default="")) -> Any:
@@ -255,9 +276,10 @@ def create_fake(station: FakeStation) -> FastAPI:
         return {
             "verdicts": {verdict: counts[verdict] for verdict in ("OK", "REVIEW", "NG")},
             "answers": dict(Counter(one["answer"]["answer"] for one in found if one["answer"])),
-            "waiting": sum(one["verdict"] == "REVIEW" and one["answer"] is None for one in found),
-            "cycle_ms": {f"p{share}": float(np.percentile(times, share)) if found else None for share in (50, 95, 99)},
-            "parts_per_hour": 514.0,
+            "total": len(found),
+            "to_review": sum(one["verdict"] == "REVIEW" and one["answer"] is None for one in found),
+            "cycle_ms": {"parts": len(found), **{f"p{share}": float(np.percentile(times, share)) if found else None for share in (50, 95, 99)}},
+            "parts_per_hour": 514,
         }
 
     @app.get("/recipes/{recipe}/activations")
@@ -315,7 +337,7 @@ def create_fake(station: FakeStation) -> FastAPI:
     def drift(recipe: str) -> Any:
         rng = np.random.default_rng(3)
         steps = rng.normal(-0.012, 0.07, 400) + (np.arange(400) > 270) * station.drifting * 0.034
-        path = np.maximum(np.cumsum(steps), -1.2)
+        path = _wander(steps)
         start = now()
         times = [(start - datetime.timedelta(seconds=7 * (400 - index))).isoformat() for index in range(400)]
         recent = rng.gamma(26, 0.062 * (1.16 if station.drifting else 1.0), 400)
@@ -348,7 +370,7 @@ def create_fake(station: FakeStation) -> FastAPI:
 
     @app.get("/recipes/{recipe}/golden/{digest}/image")
     def golden_image(recipe: str, digest: str) -> Response:
-        return Response(thumbnail(station.drawn[digest].jpeg), media_type="image/jpeg")
+        return Response(small_picture(station.drawn[digest].jpeg), media_type="image/jpeg")
 
     @app.get("/recipes/{recipe}/candidates")
     def candidates(recipe: str) -> Any:

@@ -1,7 +1,7 @@
 // Charts as SVG, drawn at the width they have, so that their letters keep their size.
 
 import { h, replace, s } from "./dom.js";
-import { score } from "./format.js";
+import { score, tick } from "./format.js";
 
 const LEFT = 52;
 const RIGHT = 16;
@@ -97,7 +97,7 @@ export function histogram(width, height, sets, [low, high], zones = null) {
   drawing.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: bottom, y2: bottom }));
   for (const value of ticks(low, high, Math.max(3, Math.floor(width / 130)))) {
     if (x(value) > width - RIGHT - 30 && beyond) continue;
-    drawing.append(s("line", { class: "axis", x1: x(value), x2: x(value), y1: bottom, y2: bottom + 5 }), s("text", { x: x(value), y: bottom + 20, "text-anchor": "middle" }, score(value)));
+    drawing.append(s("line", { class: "axis", x1: x(value), x2: x(value), y1: bottom, y2: bottom + 5 }), s("text", { x: x(value), y: bottom + 20, "text-anchor": "middle" }, tick(value)));
   }
   if (beyond) drawing.append(s("text", { x: width - RIGHT, y: bottom + 20, "text-anchor": "end" }, `≥ ${score(high)}`));
   return { drawing, x, top, bottom, value: scale(LEFT, width - RIGHT, low, high) };

@@ -96,7 +96,7 @@ function martingale(width, table) {
   if (points.length) {
     const path = points.map((point, index) => `${index ? "L" : "M"}${x(index).toFixed(1)} ${y(Math.max(low, point.log10)).toFixed(1)}`).join("");
     drawing.append(s("path", { class: "line path", d: path }));
-    drawing.append(s("circle", { class: "now", cx: x(points.length - 1), cy: y(Math.max(low, values.at(-1))), r: 5 }));
+    drawing.append(s("circle", { class: "last", cx: x(points.length - 1), cy: y(Math.max(low, values.at(-1))), r: 5 }));
     const named = points.length > 1 ? [0, points.length - 1] : [0];
     for (const index of named) drawing.append(s("text", { x: x(index), y: height - 10, "text-anchor": index ? "end" : "start" }, moment(points[index].time)));
   }

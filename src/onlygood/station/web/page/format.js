@@ -11,6 +11,9 @@ export const whole = (value) => (known(value) ? Math.round(value).toLocaleString
 /** A score: as many digits as tell neighbours apart. */
 export const score = (value) => (known(value) ? value.toLocaleString(inUse(), { maximumSignificantDigits: 4, minimumSignificantDigits: Math.abs(value) >= 1000 ? 1 : 4 }) : DASH);
 
+/** A round number on an axis. */
+export const tick = (value) => Number(value.toPrecision(6)).toLocaleString(inUse());
+
 /** A score as a number input wants it. */
 export const typed = (value) => (known(value) ? String(Number(value.toPrecision(6))) : "");
 
@@ -30,7 +33,7 @@ export function moment(text) {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) return DASH;
   const today = new Date().toDateString() === time.toDateString();
-  return time.toLocaleString(inUse(), today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "medium" });
+  return time.toLocaleString(inUse(), { ...(today ? {} : { dateStyle: "medium" }), timeStyle: "medium", hourCycle: "h23" });
 }
 
 /** The first digits of a hash. */

@@ -95,8 +95,8 @@ export class Live {
   }
 
   async counts() {
-    const table = await get("/statistics", { recipe: this.context.recipe, last: COUNTED });
-    const total = Object.values(table.verdicts).reduce((sum, count) => sum + count, 0);
+    const table = await get("/statistics", { recipe: this.context.recipe, since: new Date(new Date().setHours(0, 0, 0, 0)).toISOString(), last: COUNTED });
+    const { total } = table;
     const tile = (name, value, small) => h("div", { class: "tile" }, h("span", { class: "label" }, name), h("b", {}, value), h("small", {}, small));
     const cycle = table.cycle_ms ?? {};
     replace(
@@ -110,11 +110,11 @@ export class Live {
           h("small", {}, total ? percent(table.verdicts[verdict] / total) : ""),
         ),
       ),
-      tile(t("live.per-hour"), whole(table.parts_per_hour), t("live.counted", { count: whole(total) })),
+      tile(t("live.per-hour"), whole(table.parts_per_hour), t("live.today", { count: whole(total) })),
       h(
         "div",
         { class: "tile cycle" },
-        h("span", { class: "label" }, t("live.cycle")),
+        h("span", { class: "label" }, t("live.cycle", { count: whole(cycle.parts) })),
         h("span", { class: "three" }, [["p50", cycle.p50], ["p95", cycle.p95], ["p99", cycle.p99]].map(([name, value]) => h("span", {}, h("b", {}, milliseconds(value)), h("small", {}, name)))),
       ),
     );

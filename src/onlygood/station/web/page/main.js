@@ -217,7 +217,7 @@ class Page {
   async #count() {
     try {
       const table = await get("/statistics", { recipe: this.recipe });
-      this.#waiting(table.waiting ?? null);
+      this.#waiting(table.to_review ?? null);
     } catch {
       // The banner tells if the station is in trouble.
     }

@@ -75,7 +75,7 @@ export class Model {
         activations.slice(0, 8).map((one, index) =>
           h(
             "li",
-            { class: index ? "" : "now" },
+            { class: index ? "" : "on" },
             h("p", {}, h("b", {}, moment(one.time)), " ", h("code", { title: one.model }, short(one.model))),
             h("p", { class: "soft" }, t("model.limits", { ng: score(one.ng_threshold), review: score(one.review_threshold), who: one.who || "–" }), one.why ? h("q", {}, one.why) : null),
           ),

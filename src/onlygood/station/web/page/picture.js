@@ -60,6 +60,7 @@ export class Picture {
     this.canvas.addEventListener("click", (event) => this.#click(event));
     this.turn = 0;
     this.decision = null;
+    this.#say("");
     all.add(this);
     this.restyle();
   }

@@ -44,7 +44,7 @@ export class Review {
       h("div", { class: "moves" }, this.back, may ? this.undo : null, this.next),
       this.told,
     );
-    this.element = h("section", { class: "review", "aria-label": t("nav.review") }, h("div", { class: "panel" }, this.picture.element), this.panel);
+    this.element = h("section", { class: "reviewing", "aria-label": t("nav.review") }, h("div", { class: "panel" }, this.picture.element), this.panel);
   }
 
   async start() {
@@ -67,7 +67,7 @@ export class Review {
 
   async counts() {
     const table = await get("/statistics", { recipe: this.context.recipe });
-    this.waiting = this.withNg || typeof table.waiting !== "number" ? null : table.waiting;
+    this.waiting = this.withNg ? null : table.to_review;
     this.#count();
   }
 
