@@ -74,7 +74,7 @@ class FakeStation:
         ]
         self.calibration = np.sort(self.rng.gamma(26, 0.062, 240)).tolist()
         self.drifting = False
-        self.candidate = {"state": "idle", "stage": "", "done": 0, "total": 0, "error": "", "waiting": 34}
+        self.candidate = {"state": "idle", "stage": "", "done": 0, "total": 0, "error": "", "waiting": 34, "notes": []}
         self.candidates: list[dict[str, Any]] = []
         self.golden: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str, Any]] = []
@@ -127,18 +127,29 @@ class FakeStation:
         """A morning's work: mostly good parts, a few to look at, a few bad ones, some of them answered."""
         for index in range(count):
             score = float(self.rng.gamma(26, 0.062))
-            score = {5: 2.8, 11: 2.62, 17: 4.4, 23: 2.97, 29: 3.6, 35: 2.7, 41: 5.2, 44: 2.91}.get(index, min(score, 2.5))
+            score = {5: 2.8, 11: 2.62, 17: 4.4, 23: 2.97, 29: 3.6, 35: 2.7, 41: 5.2, 44: 2.91}.get(
+                index, min(score, 2.5)
+            )
             decision = self.add(score, ago=(count - index) * 7)
             if index in (5, 17, 29):
                 self.answer(decision.id, "NG" if score > 3 else "OK", "bea", "scratch at the rim" if score > 4 else "")
-        for index, (truth, score) in enumerate([("good", 1.4), ("good", 1.7), ("good", 2.1), ("defect", 4.4), ("defect", 3.6)]):
+        for index, (truth, score) in enumerate(
+            [("good", 1.4), ("good", 1.7), ("good", 2.1), ("defect", 4.4), ("defect", 3.6)]
+        ):
             digest = hashlib.sha256(str(index).encode()).hexdigest()
             self.drawn[digest] = pooled(index if truth == "good" else 25 + index, int(truth == "defect"))
             self.golden.append({"digest": digest, "name": f"known-{index}.jpg", "truth": truth, "score": score})
 
     def answer(self, identity: str, answer: str, who: str, comment: str = "") -> dict[str, Any]:
         """Note an answer."""
-        one = {"id": new_id(), "decision_id": identity, "time": now().isoformat(), "who": who, "answer": answer, "comment": comment}
+        one = {
+            "id": new_id(),
+            "decision_id": identity,
+            "time": now().isoformat(),
+            "who": who,
+            "answer": answer,
+            "comment": comment,
+        }
         self.answers.setdefault(identity, []).append(one)
         return one
 
@@ -154,10 +165,35 @@ class FakeStation:
             escaped = not passed and one["digest"] == self.golden[-1]["digest"]
             score = 2.2 if escaped else one["score"]
             then = {"verdict": str(self.thresholds.verdict(score)), "score": score}
-            outcomes.append({**one, "now": {"verdict": str(self.thresholds.verdict(one["score"])), "score": one["score"]}, "then": then, "passed": not escaped})
-        gate = {"escapes": int(not passed), "false_rejects": 0, "allowed_false_rejects": 0, "outcomes": outcomes}
+            outcomes.append(
+                {
+                    **one,
+                    "now": {"verdict": str(self.thresholds.verdict(one["score"])), "score": one["score"]},
+                    "then": then,
+                    "passed": not escaped,
+                }
+            )
+        reasons = [] if passed else ["1 defect of the golden set is called OK."]
+        gate = {
+            "passed": passed,
+            "reasons": reasons,
+            "notes": [],
+            "escapes": int(not passed),
+            "false_rejects": 0,
+            "allowed_false_rejects": 0,
+            "outcomes": outcomes,
+        }
         model = hashlib.sha256(str(len(self.candidates)).encode()).hexdigest()
-        return {"model": model, "time": now().isoformat(), "images": 34, "passed": passed, "gate": gate}
+        return {
+            "model": model,
+            "time": now().isoformat(),
+            "images": 274,
+            "added": 34,
+            "warnings": [],
+            "on_duty": False,
+            "passed": passed,
+            "gate": gate,
+        }
 
 
 def create_fake(station: FakeStation) -> FastAPI:
@@ -169,9 +205,9 @@ def create_fake(station: FakeStation) -> FastAPI:
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
-        free = request.url.path in ("/", "/login") or request.url.path.startswith("/static/")
+        free = request.url.path in ("/", "/login", "/whoami") or request.url.path.startswith("/static/")
         if station.token and not free and request.cookies.get("onlygood_token") != station.token:
-            return JSONResponse({"error": {"code": "unauthorized", "message": "no token"}}, 401)
+            return JSONResponse({"error": {"code": "no_token", "message": "no token"}}, 401)
         answer = await call_next(request)
         answer.headers["Content-Security-Policy"] = CSP
         return answer
@@ -181,7 +217,9 @@ def create_fake(station: FakeStation) -> FastAPI:
         return JSONResponse({"error": {"code": "not_found", "message": str(error)}}, 404)
 
     @app.get("/whoami")
-    def whoami() -> Any:
+    def whoami(request: Request) -> Any:
+        if station.token and request.cookies.get("onlygood_token") != station.token:
+            return {"name": "", "role": "", "open": False}
         return {"name": "bea" if station.token else "local", "role": station.role, "open": not station.token}
 
     @app.post("/login")
@@ -201,8 +239,17 @@ def create_fake(station: FakeStation) -> FastAPI:
     @app.get("/recipes")
     def recipes() -> Any:
         limits = {"ng": station.thresholds.ng, "review": station.thresholds.review}
-        one = {"model": station.activations[0]["model"], "method": "REB", "thresholds": limits, "since": station.activations[0]["time"], "problem": ""}
-        return {"recipes": [{"name": name, **one} for name in station.recipes], "default": station.recipes[0] if len(station.recipes) == 1 else None}
+        one = {
+            "model": station.activations[0]["model"],
+            "method": "REB",
+            "thresholds": limits,
+            "since": station.activations[0]["time"],
+            "problem": "",
+        }
+        return {
+            "recipes": [{"name": name, **one} for name in station.recipes],
+            "default": station.recipes[0] if len(station.recipes) == 1 else None,
+        }
 
     @app.get("/decisions")
     def decisions(
@@ -278,7 +325,10 @@ def create_fake(station: FakeStation) -> FastAPI:
             "answers": dict(Counter(one["answer"]["answer"] for one in found if one["answer"])),
             "total": len(found),
             "to_review": sum(one["verdict"] == "REVIEW" and one["answer"] is None for one in found),
-            "cycle_ms": {"parts": len(found), **{f"p{share}": float(np.percentile(times, share)) if found else None for share in (50, 95, 99)}},
+            "cycle_ms": {
+                "parts": len(found),
+                **{f"p{share}": float(np.percentile(times, share)) if found else None for share in (50, 95, 99)},
+            },
             "parts_per_hour": 514,
         }
 
@@ -290,12 +340,17 @@ def create_fake(station: FakeStation) -> FastAPI:
     def rollback(recipe: str) -> Any:
         before = station.activations[1]
         station.thresholds = Thresholds(before["ng_threshold"], before["review_threshold"])
-        station.activations.insert(0, {**before, "id": new_id(), "time": now().isoformat(), "who": "local", "why": "rolled back"})
+        station.activations.insert(
+            0, {**before, "id": new_id(), "time": now().isoformat(), "who": "local", "why": "rolled back"}
+        )
         return {}
 
     @app.get("/recipes/{recipe}/histogram")
     def histogram(recipe: str, last: int = 500) -> Any:
-        recent = [{key: one[key] for key in ("seq", "score", "verdict", "answer")} for one in map(station.whole, station.decisions[-last:])]
+        recent = [
+            {**{key: one[key] for key in ("seq", "score", "verdict")}, "answer": (one["answer"] or {}).get("answer")}
+            for one in map(station.whole, station.decisions[-last:])
+        ]
         return {
             "model": MODEL,
             "thresholds": {"ng": station.thresholds.ng, "review": station.thresholds.review},
@@ -310,13 +365,32 @@ def create_fake(station: FakeStation) -> FastAPI:
         wanted = Thresholds(ng, review)
 
         def both(scores: list[float]) -> Any:
-            return {when: dict(Counter(str(limits.verdict(score)) for score in scores)) for when, limits in (("now", station.thresholds), ("then", wanted))}
+            return {
+                when: dict(Counter(str(limits.verdict(score)) for score in scores))
+                for when, limits in (("now", station.thresholds), ("then", wanted))
+            }
 
         found = [station.whole(one) for one in station.decisions[-last:]]
-        by_answer = {word: both([one["score"] for one in found if one["answer"] and one["answer"]["answer"] == word]) for word in ("OK", "NG")}
-        golden = {truth: both([one["score"] for one in station.golden if one["truth"] == truth]) for truth in ("good", "defect")}
-        rates = {when: (1 + sum(score > limits.ng for score in station.calibration)) / 241 for when, limits in (("now", station.thresholds), ("then", wanted))}
-        return {"last": len(found), **both([one["score"] for one in found]), "answered": by_answer, "golden": golden, "false_reject": rates, "promise": ""}
+        by_answer = {
+            word: both([one["score"] for one in found if one["answer"] and one["answer"]["answer"] == word])
+            for word in ("OK", "NG")
+        }
+        golden = {
+            truth: both([one["score"] for one in station.golden if one["truth"] == truth])
+            for truth in ("good", "defect")
+        }
+        rates = {
+            when: (1 + sum(score > limits.ng for score in station.calibration)) / 241
+            for when, limits in (("now", station.thresholds), ("then", wanted))
+        }
+        return {
+            "last": len(found),
+            **both([one["score"] for one in found]),
+            "answered": by_answer,
+            "golden": golden,
+            "false_reject": rates,
+            "promise": "",
+        }
 
     @app.put("/recipes/{recipe}/thresholds")
     def change(recipe: str, ng: float = Body(), review: float = Body(), why: str = Body()) -> Any:
@@ -329,8 +403,19 @@ def create_fake(station: FakeStation) -> FastAPI:
     async def upload(recipe: str, request: Request) -> Response:
         body = await request.body()
         if not body.startswith(b"PK"):
-            return JSONResponse({"error": {"code": "bad_model", "message": "the file is no model", "mend": "Upload a file written by save()."}}, 400)
-        station.activations.insert(0, station.activation(hashlib.sha256(body).hexdigest(), station.thresholds, "local", "uploaded", 0))
+            return JSONResponse(
+                {
+                    "error": {
+                        "code": "bad_model",
+                        "message": "the file is no model",
+                        "mend": "Upload a file written by save().",
+                    }
+                },
+                400,
+            )
+        station.activations.insert(
+            0, station.activation(hashlib.sha256(body).hexdigest(), station.thresholds, "local", "uploaded", 0)
+        )
         return JSONResponse({})
 
     @app.get("/recipes/{recipe}/drift")
@@ -341,13 +426,25 @@ def create_fake(station: FakeStation) -> FastAPI:
         start = now()
         times = [(start - datetime.timedelta(seconds=7 * (400 - index))).isoformat() for index in range(400)]
         recent = rng.gamma(26, 0.062 * (1.16 if station.drifting else 1.0), 400)
+        over = int(np.argmax(path >= 2))
+        alarm = (
+            {"time": times[over], "decision_id": "", "against": "start", "direction": "rising", "parts": over}
+            if over
+            else None
+        )
         return {
             "model": MODEL,
             "parts": 400,
-            "alarm": bool(path.max() >= 2),
+            "since": times[0],
+            "left_out": 3,
+            "most_parts": 5000,
+            "exact": True,
+            "alarm": alarm,
             "alarm_at": 100,
             "false_alarm_rate": 0.01,
-            "martingale": [{"seq": index, "time": times[index], "log10": float(value)} for index, value in enumerate(path)],
+            "martingale": [
+                {"seq": index, "time": times[index], "log10": float(value)} for index, value in enumerate(path)
+            ],
             "calibration": station.calibration,
             "recent": recent.tolist(),
         }
@@ -397,7 +494,9 @@ def create_fake(station: FakeStation) -> FastAPI:
 @contextmanager
 def serving(app: FastAPI, *, port: int = 0) -> Any:
     """The app on a free port of loopback; gives the server."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=3))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=3)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started and thread.is_alive():

@@ -6,6 +6,9 @@ import { moment, score, short, whole } from "./format.js";
 import { counted, t } from "./i18n.js";
 import { sign, symbol } from "./verdicts.js";
 
+/** What the station says in its own words. */
+const remarks = (texts) => (texts.length ? h("ul", { class: "remarks", lang: "en" }, texts.map((text) => h("li", {}, text))) : null);
+
 export class Candidates {
   constructor(context, recipe, changed) {
     this.context = context;
@@ -37,12 +40,13 @@ export class Candidates {
     if (running) this.timer = setTimeout(() => this.#candidates().catch(() => {}), 1000);
     else if (this.running) this.changed();
     this.running = running;
-    const may = this.context.may("engineer");
+    const may = this.context.may("operate");
     replace(
       this.candidates,
       running
         ? h("div", { class: "progress" }, h("p", {}, t("candidates.running", { stage: table.stage ?? "" })), h("progress", { max: Math.max(1, table.total ?? 1), value: table.done ?? 0, "aria-label": t("candidates.title") }))
         : [
+            remarks(table.notes ?? []),
             table.state === "failed" ? h("p", { class: "warning" }, t("candidates.failed", { error: table.error ?? "" })) : null,
             h("p", {}, counted(table.waiting ?? 0, "candidates.waiting-one", "candidates.waiting-many")),
             may ? h("div", {}, h("button", { type: "button", disabled: !table.waiting, onclick: () => this.#build() }, t("candidates.build"))) : null,
@@ -54,7 +58,6 @@ export class Candidates {
   #candidate(one) {
     const { gate } = one;
     const wrong = gate.outcomes.filter((outcome) => !outcome.passed).length;
-    const current = this.context.recipeInfo(this.recipe)?.model === one.model;
     const outcomes = h(
       "details",
       {},
@@ -68,7 +71,7 @@ export class Candidates {
             { class: outcome.passed ? "" : "wrong" },
             this.#image(outcome),
             h("p", { class: "name" }, outcome.name || short(outcome.digest)),
-            h("p", { class: "line" }, outcome.truth === "good" ? t("golden.good") : t("golden.defect"), " → ", sign(outcome.then.verdict), h("small", {}, score(outcome.then.score))),
+            h("p", { class: "line" }, outcome.truth === "good" ? t("golden.good") : t("golden.defect"), " → ", outcome.then ? [sign(outcome.then.verdict), h("small", {}, score(outcome.then.score))] : "–"),
           ),
         ),
       ),
@@ -78,10 +81,11 @@ export class Candidates {
       "article",
       { class: `candidate ${one.passed ? "good" : "bad"}` },
       h("h3", {}, symbol(one.passed ? "OK" : "NG"), one.passed ? t("candidates.passed") : t("candidates.failed-gate")),
-      h("p", {}, t("candidates.made", { time: moment(one.time), model: short(one.model), images: whole(one.images) })),
+      h("p", {}, t("candidates.made", { time: moment(one.time), model: short(one.model), added: whole(one.added), images: whole(one.images) })),
       h("p", {}, t("candidates.gate", { escapes: whole(gate.escapes), rejects: whole(gate.false_rejects), allowed: whole(gate.allowed_false_rejects) })),
+      remarks([...gate.reasons, ...one.warnings, ...gate.notes]),
       outcomes,
-      current
+      one.on_duty
         ? h("p", { class: "soft" }, t("candidates.on-duty"))
         : one.passed && this.context.may("engineer")
           ? h("div", {}, h("button", { type: "button", class: "primary", onclick: () => this.#activate(one) }, t("candidates.activate")))

@@ -1,6 +1,6 @@
 // Drift: do today's good parts still score like those of the calibration?
 
-import { get, ofRecipe } from "./api.js";
+import { get, ofRecipe, post } from "./api.js";
 import { chart, histogram, legend, scale, span, ticks } from "./charts.js";
 import { h, replace, s } from "./dom.js";
 import { large, moment, percent, whole } from "./format.js";
@@ -45,15 +45,22 @@ export class Drift {
         "div",
         { class: `state ${alarm ? "bad" : "good"}`, role: "status" },
         symbol(alarm ? "REVIEW" : "OK"),
-        h("div", {}, h("h2", {}, table.parts === 0 ? t("drift.none") : alarm ? t("drift.alarm") : t("drift.calm")), h("p", {}, alarm ? t("drift.alarm-what") : counted(table.parts, "drift.calm-one", "drift.calm-many"))),
+        h(
+          "div",
+          { class: "grow" },
+          h("h2", {}, alarm ? (alarm.direction === "rising" ? t("drift.alarm-rising") : t("drift.alarm-falling")) : table.parts === 0 ? t("drift.none") : t("drift.calm")),
+          h("p", {}, alarm ? t("drift.alarm-since", { time: moment(alarm.time), parts: whole(alarm.parts) }) : counted(table.parts, "drift.calm-one", "drift.calm-many")),
+          alarm ? h("p", {}, t("drift.alarm-what")) : null,
+        ),
+        this.context.may("operate") && alarm ? h("button", { type: "button", onclick: () => this.#restart(recipe) }, t("drift.restart")) : null,
       ),
       h(
         "div",
         { class: "panel" },
         h("h2", {}, t("drift.chart")),
-        h("p", { class: "soft" }, t("drift.promise", { rate: percent(table.false_alarm_rate), at: whole(table.alarm_at) })),
+        h("p", { class: "soft" }, t("drift.promise", { rate: percent(table.false_alarm_rate), at: whole(table.alarm_at), most: whole(table.most_parts) }), table.exact ? null : ` ${t("drift.not-exact")}`),
         path.element,
-        h("p", {}, t("drift.now", { value: large(now), at: whole(table.alarm_at) })),
+        h("p", {}, t("drift.now", { value: large(now), at: whole(table.alarm_at) }), " ", t("drift.left-out", { count: whole(table.left_out) })),
       ),
       h(
         "div",
@@ -63,6 +70,12 @@ export class Drift {
         two.element,
       ),
     );
+  }
+
+  async #restart(recipe) {
+    if (!(await this.context.sure(t("drift.restart-sure"), t("drift.restart")))) return;
+    await this.context.attempt(() => post(ofRecipe(recipe, "/drift/restart")));
+    await this.context.attempt(() => this.load());
   }
 
   #clear() {

@@ -96,10 +96,13 @@ class Page {
     try {
       this.user = await get("/whoami");
     } catch (error) {
-      if (error.status === 401) return;
       // Not there yet, or not any more: say so, and go on as soon as it answers.
       replace(document.body, h("main", { class: "unreachable", role: "alert" }, h("h1", {}, t("error.unreachable")), h("p", {}, t("error.again"))));
       setTimeout(() => this.#enter(), 3000);
+      return;
+    }
+    if (!this.user.open && !this.user.role) {
+      this.#login();
       return;
     }
     await this.attempt(this.readRecipes);
@@ -111,7 +114,7 @@ class Page {
   }
 
   #login() {
-    if (this.user === null && document.querySelector(".login")) return;
+    if (document.querySelector(".login")) return;
     this.user = null;
     this.entered = false;
     this.feed.stop();
@@ -238,7 +241,7 @@ class Page {
   #connection(connected) {
     this.#banners();
     this.view?.connection?.(connected);
-    if (!connected) get("/whoami").catch(() => {}); // asks for a login if that is why
+    if (!connected) get("/whoami").then(({ open, role }) => open || role || this.#login()).catch(() => {}); // is a token missing?
   }
 
   #banners() {
