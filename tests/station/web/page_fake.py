@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import uvicorn
@@ -90,7 +90,7 @@ class FakeStation:
         number = len(self.decisions)
         verdict = self.thresholds.verdict(score)
         defects = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.NG: 2}[verdict]
-        drawn = pooled(number % 8 if defects == 0 else 20 + number, defects)
+        drawn = pooled(number % 6 if defects == 0 else 20 + number % 4, defects)
         identity = new_id()
         regions = tuple(
             {"box": list(box), "area": (box[2] - box[0]) * (box[3] - box[1]) // 2, "peak": 2.4 * score / 3}
@@ -137,7 +137,7 @@ class FakeStation:
             [("good", 1.4), ("good", 1.7), ("good", 2.1), ("defect", 4.4), ("defect", 3.6)]
         ):
             digest = hashlib.sha256(str(index).encode()).hexdigest()
-            self.drawn[digest] = pooled(index if truth == "good" else 25 + index, int(truth == "defect"))
+            self.drawn[digest] = pooled(index if truth == "good" else 20 + index % 4, int(truth == "defect"))
             self.golden.append({"digest": digest, "name": f"known-{index}.jpg", "truth": truth, "score": score})
 
     def answer(self, identity: str, answer: str, who: str, comment: str = "") -> dict[str, Any]:
@@ -254,7 +254,7 @@ def create_fake(station: FakeStation) -> FastAPI:
     @app.get("/decisions")
     def decisions(
         recipe: str = "",
-        verdict: list[str] = Query(default=[]),
+        verdict: Annotated[list[str], Query()] = [],  # noqa: B006
         answered: bool | None = None,
         answer: str = "",
         name: str = "",

@@ -206,15 +206,15 @@ def test_the_word_is_large_and_fits(fake: FakeStation, visit: Any) -> None:
 def test_the_slider_and_the_keys_change_how_strongly_the_map_is_drawn(fake: FakeStation, visit: Any) -> None:
     fake.add(4.2)
     with visit("live") as page:
-        overlay = page.locator(".canvas .overlay")
+        overlay = page.locator(".live .overlay")
         playwright_api.expect(overlay).to_have_attribute("opacity", "0.6")
-        page.locator(".opacity").fill("0.25")
+        page.locator(".live .opacity").fill("0.25")
         assert overlay.get_attribute("opacity") == "0.25"
-        told(page, ".share", "25%")
+        told(page, ".live .share", "25%")
         page.keyboard.press("+")
         assert overlay.get_attribute("opacity") == "0.35"
         page.keyboard.press("b")
-        assert not page.locator(".region").first.is_visible()
+        assert not page.locator(".live .region").first.is_visible()
         page.reload()  # it is remembered
         playwright_api.expect(overlay).to_have_attribute("opacity", "0.35")
 
@@ -530,7 +530,7 @@ def test_one_recipe_of_several(fake: FakeStation, visit: Any) -> None:
 def test_a_part_without_image(fake: FakeStation, visit: Any) -> None:
     fake.add(1.2, name="not-kept.png", keep=False)
     with visit("live") as page:
-        told(page, ".stage .note", "was not kept")
+        told(page, ".live .note", "was not kept")
 
 
 @in_browser
@@ -546,7 +546,7 @@ def test_every_view_fits_its_screen(fake: FakeStation, visit: Any, size: str, tm
             for number, view in enumerate(VIEWS, 1):
                 page.keyboard.press(str(number))
                 page.wait_for_selector(f"nav a[href='#{view}'][aria-current]")
-                page.wait_for_load_state("networkidle") if False else page.wait_for_timeout(250)
+                page.wait_for_timeout(250)
                 assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0], view
                 small = page.evaluate(
                     """[...document.querySelectorAll("button, a, select, input:not([type=checkbox], [type=file])")]
