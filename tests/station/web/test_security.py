@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from onlygood.station.running import check_exposure, is_loopback
 from onlygood.station.web import tokens
-from onlygood.station.web.app import create_app
+from onlygood.station.web.app import ROUTERS, create_app
 from onlygood.station.web.security import Rate
 from onlygood.station.web.tokens import Role, Tokens
 
@@ -51,7 +51,7 @@ def bearer(token: str) -> dict[str, str]:
 
 def routes(app: Any) -> Iterator[tuple[str, str]]:
     """Method and a path for each route of an application."""
-    for route in app.routes:
+    for route in (*app.routes, *(route for router in ROUTERS for route in router.routes)):
         if isinstance(route, Route):
             path = re.sub(r"{[^}]*}", "x", route.path)
             for method in route.methods or ():
