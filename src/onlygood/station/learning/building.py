@@ -27,6 +27,8 @@ from onlygood.station.learning.scoring import score_files
 
 #: Between two lines of progress of one stage.
 SECONDS = 0.2
+#: Why an image of the golden set is not learned.
+GOLDEN = "in the golden set"
 
 
 def build(job: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def choose(
     known = dict.fromkeys(detector.training_.hashes, "learned already")
     for path in golden.values():
         with contextlib.suppress(ImageError):  # said when the set is scored
-            known[pixel_hash(ImageSource(path.name, path).read())] = "in the golden set"
+            known[pixel_hash(ImageSource(path.name, path).read())] = GOLDEN
     fresh: dict[str, ImageSource] = {}
     left_out: dict[str, str] = {}
     for number, (digest, name, path_) in enumerate(images, 1):

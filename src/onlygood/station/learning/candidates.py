@@ -1,4 +1,4 @@
-"""Candidate models: the model on duty and confirmed good images, built beside inspecting, judged, activated by a person."""
+"""Candidate models: the one on duty and confirmed good images, built beside inspecting, judged, put on duty by hand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import onlygood
 from onlygood.calibration import Calibration
 from onlygood.errors import OnlyGoodError
 from onlygood.methods import Detector, load
@@ -21,6 +22,7 @@ from onlygood.methods.bank import BankDetector
 from onlygood.modelfile.archive import read_manifest
 from onlygood.station.decisions import Thresholds, finite
 from onlygood.station.errors import BusyError, NotFoundError, RefusedError
+from onlygood.station.learning.building import GOLDEN
 from onlygood.station.learning.gate import Gate, Outcome, judge
 from onlygood.station.learning.golden import Golden
 from onlygood.station.learning.needs import Duties, Duty, Recorded
@@ -165,7 +167,8 @@ class Candidates:
         while model in models and model not in gone_by:
             gone_by.add(model)
             digests.update(models[model]["info"].get("added", ()))
-            digests.update(models[model]["info"].get("left_out", ()))
+            left_out = models[model]["info"].get("left_out", {})
+            digests.update(digest for digest, reason in left_out.items() if reason != GOLDEN)
             model = models[model]["parent"]
         return digests
 
@@ -193,6 +196,7 @@ class Candidates:
     def _run(self, job: dict[str, Any]) -> dict[str, Any]:
         """Have another process do it; raises `RefusedError` with what it says."""
         threads = {name: str(THREADS) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        home = str(Path(onlygood.__file__).parents[1])
         with self._lock:
             if self._closing:
                 raise BusyError("The station is stopping.")
@@ -202,7 +206,7 @@ class Candidates:
                 stdout=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))},
             )
         assert process.stdin is not None and process.stdout is not None
         result: dict[str, Any] | None = None

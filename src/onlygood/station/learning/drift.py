@@ -6,6 +6,7 @@ import datetime
 import json
 import math
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +116,15 @@ class DriftWatch:
 
     def restart(self, recipe: str, who: str, why: str = "") -> None:
         """Begin a new run with the next part: a person has seen to the alarm, or has changed something at the line."""
+        from onlygood.station.record import Query
+
         duty = self._duties.get(recipe)
         with self._lock:
             run = self._look(duty)
+            newest = self._record.decisions(Query(recipe=duty.name, limit=1))
             detail = {"alarm": run.alarm, "parts": len(run.test.scores), "why": why}
             self._record.audit("restart drift", duty.name, detail, who)
-            self._begin(duty, run.last)
+            self._begin(duty, max([run.last, *(one["seq"] for one in newest)]))
 
     def state(self, recipe: str) -> dict[str, Any]:
         """All that a page needs, after a look at the record."""
@@ -233,7 +237,7 @@ def _spread(path: Any) -> list[int]:
     if len(path) <= POINTS:
         return list(range(len(path)))
     edges = np.linspace(0, len(path), POINTS).astype(int)
-    places = {int(a + np.argmax(path[a:b])) for a, b in zip(edges, edges[1:])}
+    places = {int(a + np.argmax(path[a:b])) for a, b in pairwise(edges)}
     return sorted(places | {len(path) - 1})
 
 

@@ -140,12 +140,13 @@ def judge(outcomes: Sequence[Outcome], candidate: Promise, on_duty: Promise) -> 
             f"It promises at most {candidate.level:.2%} false rejects, the model on duty {on_duty.level:.2%}."
         )
     if good and not reasons:
-        bound = 1 - CHANCE ** (1 / len(good)) if rejects == 0 else None
-        if bound is not None and bound > candidate.level:
+        bound = 1 - CHANCE ** (1 / len(good))
+        if rejects == 0 and bound > candidate.level:
+            needed = math.ceil(math.log(CHANCE) / math.log1p(-candidate.level))
             notes.append(
                 f"No false reject among {_images(len(good))} shows no more than a rate below {bound:.1%} (95 % "
-                f"confidence). To show {candidate.level:.2%}, {math.ceil(math.log(CHANCE) / math.log1p(-candidate.level))}"
-                " good images are needed; until then the promise rests on the calibration."
+                f"confidence). To show {candidate.level:.2%}, {needed} "
+                "are needed; until then the promise rests on the calibration."
             )
     if learned:
         notes.append(f"{_images(learned)} of the golden set was learned by the candidate and proves nothing.")
