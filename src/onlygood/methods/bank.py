@@ -181,6 +181,8 @@ class BankDetector(Detector):
                 self.training_.names + trial.training_.names, self.training_.hashes + trial.training_.hashes
             )
             trial._learn(self.bank_.extended(new), report)
+        # whoever set other rates after the fit keeps them
+        trial.calibration_ = trial.calibration_.at(self.calibration_.false_reject, self.calibration_.review)
         trial.training_ = replace(
             self.training_,
             names=trial.training_.names,

@@ -51,7 +51,7 @@ class Station:
         recipes: The models on duty.
         inspecting: Takes images.
         events: Tells browsers of decisions.
-        learning: Golden sets and candidates.
+        learning: Golden sets, candidates, drift.
         inputs: Folders and cameras.
         outputs: Webhooks, brokers and the like.
         stopping: Set once it shall stop.
@@ -89,6 +89,7 @@ class Station:
             ModelFileError, ParameterError, StationError, MissingDependencyError: As the parts name them.
         """
         from onlygood.station.inputs import open_inputs
+        from onlygood.station.learning import Learning
         from onlygood.station.outputs import open_outputs
         from onlygood.station.record import Record
         from onlygood.station.record.pictures import Pictures
@@ -99,6 +100,7 @@ class Station:
             pictures = Pictures(settings.data, settings.keep, settings.limits.picture_bytes, record)
             station = cls(settings, record, pictures, poll=poll)
             station.events = Events(station.status)
+            station.learning = Learning(settings, record, station.recipes)
             station.outputs = open_outputs(settings)
             station.inputs = open_inputs(settings, station.inspecting.submit)
         except BaseException:
@@ -110,6 +112,8 @@ class Station:
     def start(self) -> None:
         """Begin to watch model files and to take images in."""
         self.recipes.watch()
+        if self.learning is not None:
+            self.learning.start()
         for part in (*self.outputs, *self.inputs):
             part.start()
 

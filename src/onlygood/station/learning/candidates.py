@@ -206,7 +206,11 @@ class Candidates:
                 stdout=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))},
+                env={
+                    **os.environ,
+                    **threads,
+                    "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")])),
+                },
             )
         assert process.stdin is not None and process.stdout is not None
         result: dict[str, Any] | None = None

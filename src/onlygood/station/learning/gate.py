@@ -145,8 +145,8 @@ def judge(outcomes: Sequence[Outcome], candidate: Promise, on_duty: Promise) -> 
             needed = math.ceil(math.log(CHANCE) / math.log1p(-candidate.level))
             notes.append(
                 f"No false reject among {_images(len(good))} shows no more than a rate below {bound:.1%} (95 % "
-                f"confidence). To show {candidate.level:.2%}, {needed} "
-                "are needed; until then the promise rests on the calibration."
+                f"confidence). To show {candidate.level:.2%}, {needed} good "
+                "images are needed; until then the promise rests on the calibration."
             )
     if learned:
         notes.append(f"{_images(learned)} of the golden set was learned by the candidate and proves nothing.")

@@ -10,12 +10,33 @@ from starlette.responses import HTMLResponse
 
 import onlygood
 from onlygood.station.running import Station
-from onlygood.station.web import errors, events, health, inspect, page, recipes, session
+from onlygood.station.web import (
+    drift,
+    errors,
+    events,
+    golden,
+    health,
+    inspect,
+    models,
+    page,
+    recipes,
+    session,
+)
 from onlygood.station.web.limits import Bodies
 from onlygood.station.web.security import Security
 from onlygood.station.web.tokens import Tokens
 
-ROUTERS = (inspect.router, recipes.router, health.router, session.router, events.router, page.router)
+ROUTERS = (
+    inspect.router,
+    recipes.router,
+    models.router,
+    golden.router,
+    drift.router,
+    health.router,
+    session.router,
+    events.router,
+    page.router,
+)
 
 ABOUT = """Inspection at the line: images in, decisions out, each recorded before it is answered.
 

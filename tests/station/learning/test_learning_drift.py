@@ -1,0 +1,126 @@
+"""The watch over drift, fed from the record."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from onlygood.calibration.drift import DriftTest, one_of_each
+from onlygood.inspection import Verdict
+from onlygood.station.decisions import Decision, Thresholds, new_id, now
+from onlygood.station.learning.drift import DriftWatch
+
+RECIPE = "/recipes/plate"
+
+
+@pytest.fixture
+def see(station):
+    """Records decisions of the model on duty with these scores."""
+
+    def record(scores, **changes):
+        duty = station.recipes.get("plate")
+        for score in scores:
+            table = {
+                "id": new_id(),
+                "time": now(),
+                "recipe": "plate",
+                "model": duty.model,
+                "source": "rest",
+                "name": "",
+                "verdict": Verdict.OK,
+                "score": float(score),
+                "p_value": 0.5,
+                "thresholds": duty.thresholds,
+                "pixel_threshold": 1.0,
+                "reason": "",
+                "regions": (),
+                "width": 64,
+                "height": 64,
+                "digest": hashlib.sha256(b"").hexdigest(),
+                "wait_ms": 0.0,
+                "inspect_ms": 1.0,
+            }
+            station.record.add(Decision(**{**table, **changes}))
+
+    return record
+
+
+def draw(station, count, seed=0):
+    """Scores such as the calibration's."""
+    return np.random.default_rng(seed).choice(station.recipes.get("plate").detector.calibration_.scores, count)
+
+
+def test_the_state_is_that_of_the_test(station, client, see):
+    duty = station.recipes.get("plate")
+    scores = np.append(draw(station, 15), [duty.thresholds.ng * 2, duty.thresholds.ng])
+    see(scores)
+    see([1e-9], thresholds=Thresholds(1.0, 0.5))  # of other thresholds
+    see([1e-9], model="f" * 64)
+    see([1e-9], recipe="other")
+    told = client.get(f"{RECIPE}/drift").json()
+
+    reference = one_of_each(duty.detector.calibration_.scores, duty.detector.training_.groups)
+    test = DriftTest(reference, duty.thresholds.ng)
+    for score in scores:
+        test.add(score)
+    assert told["parts"] == len(test.scores) and told["left_out"] == test.left_out >= 2
+    assert told["recent"] == pytest.approx(test.scores.tolist())
+    for name, one in (("calibration", test.against_calibration), ("start", test.against_start)):
+        assert told["tests"][name]["capital_log10"] == pytest.approx(np.log10(one.state.capital))
+    assert told["alarm"] is None and told["alarm_at"] == 200 and told["false_alarm_rate"] == 0.01
+    assert len(told["martingale"]) == told["parts"] and told["martingale"][0]["seq"] >= 1
+    see(draw(station, 4, seed=1))
+    assert client.get(f"{RECIPE}/drift").json()["parts"] > told["parts"]
+
+
+def test_an_alarm_stays_until_somebody_sees_to_it(station, client, see, settings):
+    low = station.recipes.get("plate").detector.calibration_.scores.min()
+    see(low * np.linspace(0.9, 0.1, 150))
+    told = client.get(f"{RECIPE}/drift").json()
+    assert told["alarm"]["direction"] == "falling" and told["parts"] < 150
+    assert station.learning.drift.alarms == ["plate"]
+    see(draw(station, 20))
+    assert client.get(f"{RECIPE}/drift").json()["alarm"] == told["alarm"]
+
+    after_a_restart = DriftWatch(settings.data, station.record, station.recipes)
+    assert after_a_restart.state("plate")["alarm"] == told["alarm"]
+    alarms = [entry for entry in station.record.audit_trail(50) if entry["action"] == "drift alarm"]
+    assert len(alarms) == 1 and alarms[0]["detail"] == told["alarm"]
+
+    answer = client.post(f"{RECIPE}/drift/restart", json={"why": "lamp replaced"}).json()
+    assert answer["alarm"] is None and answer["parts"] == 0 and not station.learning.drift.alarms
+    assert station.record.audit_trail(1)[0]["detail"]["why"] == "lamp replaced"
+    see(draw(station, 5))
+    again = DriftWatch(settings.data, station.record, station.recipes)  # knows where the run began
+    assert again.state("plate")["parts"] == client.get(f"{RECIPE}/drift").json()["parts"] <= 5
+
+
+def test_other_thresholds_begin_another_run(station, client, see):
+    see(draw(station, 10))
+    assert client.get(f"{RECIPE}/drift").json()["parts"] > 0
+    limits = station.recipes.get("plate").thresholds
+    station.recipes.set_thresholds("plate", Thresholds(limits.ng * 2, limits.review), "erika")
+    assert client.get(f"{RECIPE}/drift").json()["parts"] == 0
+    see(draw(station, 3))
+    assert client.get(f"{RECIPE}/drift").json()["parts"] == 3
+
+
+def test_a_run_that_is_full_is_followed_by_the_next(station, see, monkeypatch):
+    monkeypatch.setattr(DriftTest.__init__, "__kwdefaults__", {"alpha": 0.01, "most": 4, "seed": 0})
+    low = float(station.recipes.get("plate").detector.calibration_.scores.min())
+    see([low] * 10)
+    told = station.learning.drift.state("plate")
+    assert told["parts"] == 2 and told["most_parts"] == 4
+
+
+def test_a_damaged_note_of_where_runs_began_is_no_fault(station, see, settings):
+    settings.data.joinpath("drift.json").write_text('{"plate": 3')
+    see(draw(station, 3))
+    assert station.learning.drift.state("plate")["parts"] <= 3
+
+
+def test_an_unknown_recipe(client):
+    assert client.get("/recipes/none/drift").status_code == 404
+    assert client.post("/recipes/none/drift/restart", json={}).status_code == 404
