@@ -1,6 +1,6 @@
 """Building a candidate: a process of its own, at low priority, so that inspecting goes on undisturbed.
 
-Started as `python -m onlygood.station.learning.building`. It reads one line of JSON, the job, from its standard input,
+`main` reads one line of JSON, the job, from its standard input,
 writes lines of JSON to its standard output (progress, then the result or what went wrong), and ends by itself when its
 standard input ends: with the station.
 """
@@ -133,7 +133,3 @@ def main() -> None:
 def _end_with_the_station() -> None:
     sys.stdin.read()
     os._exit(3)
-
-
-if __name__ == "__main__":
-    main()

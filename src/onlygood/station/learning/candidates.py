@@ -36,6 +36,9 @@ LISTED = 10
 #: Threads of the process that builds.
 THREADS = 1
 
+#: Has a process of its own do the work.
+BUILDING = "from onlygood.station.learning.building import main; main()"
+
 _PART = ".candidate."
 
 
@@ -117,7 +120,10 @@ class Candidates:
         return self.progress(duty.name)
 
     def waiting(self, recipe: str) -> list[dict[str, Any]]:
-        """Decisions whose image would be learned now: answered OK, kept, not learned yet and not in the golden set."""
+        """Decisions whose image would be learned now: answered OK, kept, not learned yet and not in the golden set.
+
+        None, if the newest candidate of the model on duty was built from just these.
+        """
         from onlygood.station.record import Query
 
         used = self._learned(recipe) | {one["digest"] for one in self._golden.images(recipe)}
@@ -132,7 +138,7 @@ class Candidates:
             if len(page) < 500:
                 break
             before = page[-1]["seq"]
-        return list(found.values())
+        return [] if set(found) == self._newest(recipe) else list(found.values())
 
     def progress(self, recipe: str) -> dict[str, Any]:
         """How building stands: `state`, `stage`, `done`, `total`, `error`, `notes`."""
@@ -172,6 +178,14 @@ class Candidates:
             model = models[model]["parent"]
         return digests
 
+    def _newest(self, recipe: str) -> set[str]:
+        """Digests of what the newest candidate of the model on duty was built from."""
+        model = self._duties.get(recipe).model
+        for row in self._record.models(recipe):
+            if row["origin"] == "candidate" and row["parent"] == model:
+                return {*row["info"]["added"], *row["info"]["left_out"]}
+        return set()
+
     def _build(self, duty: Duty, images: list[dict[str, Any]], golden: dict[str, str], who: str) -> None:
         out = self._models / f"{_PART}{os.getpid()}.{threading.get_ident()}.part"
         try:
@@ -201,7 +215,7 @@ class Candidates:
             if self._closing:
                 raise BusyError("The station is stopping.")
             self._process = process = subprocess.Popen(
-                [sys.executable, "-m", "onlygood.station.learning.building"],
+                [sys.executable, "-c", BUILDING],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
