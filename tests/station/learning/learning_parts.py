@@ -1,28 +1,14 @@
-"""Parts that go through a station which keeps their pictures."""
+"""Parts that go through a station."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 SIDE = 64
-
-
-class Kept:
-    """Keeps every picture."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def keep(self, decision: Any, data: bytes, suffix: str, map: Any) -> tuple[str, str]:
-        name = f"{decision.id}{suffix}"
-        (self.folder / name).write_bytes(data)
-        return name, ""
 
 
 def part(seed: int, dent: int = 0) -> np.ndarray:

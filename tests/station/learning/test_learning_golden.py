@@ -56,7 +56,7 @@ def test_what_is_refused(client, station, address, body, status):
 
 def test_a_decision_without_its_picture_cannot_become_golden(client, station):
     decision = pass_through(station, png(5))
-    (station.pictures.folder / decision.picture).unlink()
+    station.pictures.path(decision.picture).unlink()
     answer = client.post(f"{RECIPE}/golden", json={"decision_id": decision.id, "truth": "good"})
     assert answer.status_code == 404 and "not kept" in answer.json()["error"]["message"]
 
