@@ -45,7 +45,6 @@ def connect(eventually):
 
     def start(port: int, username: str = ""):
         client = sync.Client(f"opc.tcp://127.0.0.1:{port}/onlygood/")
-        client.tloop.daemon = True
         if username:
             client.set_user(username)
 
@@ -64,7 +63,8 @@ def connect(eventually):
     for client in clients:
         with contextlib.suppress(Exception):
             client.disconnect()
-        client.tloop.stop()
+        with contextlib.suppress(Exception):
+            client.tloop.stop()
 
 
 def values(client, recipe: str) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import threading
 from collections import Counter
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 NAMESPACE = "urn:onlygood:station"
 
 #: A server makes some thousand standard nodes before it listens.
-START_SECONDS = 120.0
+START_SECONDS, STOP_SECONDS = 120.0, 5.0
+
+#: The time that stands for none (OPC UA, part 6, 5.2.2.5).
+NEVER = datetime.datetime(1601, 1, 1, tzinfo=datetime.UTC)
 
 #: Variables of a recipe with their OPC UA types, in the order in which they are written: who waits for a new `Id` finds
 #: all of its decision.
@@ -81,7 +85,9 @@ class OpcUaOut(Output):
             return
         if self._server is not None:
             with contextlib.suppress(Exception):  # it is the end of it either way
-                self._wait(self._server.stop())
+                self._wait(self._server.stop(), STOP_SECONDS)
+        with contextlib.suppress(Exception):
+            self._wait(self._loop.shutdown_default_executor(), STOP_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._server = self._loop = None
 
@@ -94,7 +100,7 @@ class OpcUaOut(Output):
         asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     async def _serve(self) -> None:
-        from asyncua import Server, ua
+        from asyncua import Server
         from asyncua.crypto.permission_rules import SimpleRoleRuleset, User, UserRole
         from asyncua.server.user_managers import UserManager
 
@@ -104,6 +110,7 @@ class OpcUaOut(Output):
             def get_user(self, *_: Any, **__: Any) -> User:
                 return User(UserRole.User)
 
+        ua = _types()
         server = Server(user_manager=Readers())
         await server.init()
         server.set_endpoint(self._endpoint)
@@ -122,9 +129,8 @@ class OpcUaOut(Output):
 
     async def _add(self, recipe: str) -> None:
         """The nodes of a recipe, without a decision."""
-        from asyncua import ua
-
-        empty: dict[str, Any] = {"String": "", "Double": float("nan"), "UInt32": 0, "UInt64": 0, "DateTime": None}
+        ua = _types()
+        empty: dict[str, Any] = {"String": "", "Double": float("nan"), "UInt32": 0, "UInt64": 0, "DateTime": NEVER}
         parent = await self._folder.add_object(ua.NodeId(recipe, self._index), ua.QualifiedName(recipe, self._index))
         nodes = {}
         for name, kind in VARIABLES.items():
@@ -133,13 +139,12 @@ class OpcUaOut(Output):
                 ua.QualifiedName(name, self._index),
                 empty[kind],
                 varianttype=ua.VariantType[kind],
-                datatype=ua.NodeId(ua.ObjectIds[kind]),
+                datatype=ua.NodeId(getattr(ua.ObjectIds, kind)),
             )
         self._nodes[recipe] = nodes
 
     async def _write(self, decision: Decision) -> None:
-        from asyncua import ua
-
+        ua = _types()
         recipe = decision.recipe
         if recipe not in self._nodes:
             await self._add(recipe)
@@ -163,3 +168,10 @@ class OpcUaOut(Output):
         for name, kind in VARIABLES.items():
             value = ua.Variant(values[name], ua.VariantType[kind])
             await self._nodes[recipe][name].write_value(ua.DataValue(value, SourceTimestamp=decision.time))
+
+
+def _types() -> Any:
+    """The types of asyncua, which take plain numbers and texts and do not say so."""
+    from asyncua import ua
+
+    return ua
