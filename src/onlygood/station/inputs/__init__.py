@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from onlygood.station.errors import StationError
-from onlygood.station.inputs.base import Input, Recorded, Submit
+from onlygood.station.inputs.base import Input, Submit
 from onlygood.station.moving import ERROR_FOLDER, FOLDERS
 from onlygood.station.settings import FolderIn, Settings
 
-__all__ = ["Input", "Recorded", "Submit", "open_inputs"]
+__all__ = ["Input", "Submit", "open_inputs"]
 
 
 def open_inputs(settings: Settings, submit: Submit) -> list[Input]:

@@ -5,24 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from onlygood.station.decisions import Decision
 from onlygood.station.errors import BusyError, NotRecordedError
 from onlygood.station.parts import Part, PartState
 
-
-class Recorded(Protocol):
-    """What comes of an image once its decision is recorded."""
-
-    @property
-    def decision(self) -> Decision:
-        """The recorded decision."""
+if TYPE_CHECKING:
+    from onlygood.station.inspecting import Answer
 
 
 #: Takes the bytes of an image, what to call it, the input's name and the recipe; the future ends once the decision is
 #: recorded. Raises `BusyError` if too many images wait.
-Submit = Callable[[bytes, str, str, str], Future[Recorded]]
+Submit = Callable[[bytes, str, str, str], "Future[Answer]"]
 
 
 class Input(Part):
@@ -47,7 +42,7 @@ class Input(Part):
             self.name, self.running, self._problem, self._last_error, self._count, self._waiting, self._failed
         )
 
-    def _hand_over(self, data: bytes, name: str) -> Future[Recorded] | None:
+    def _hand_over(self, data: bytes, name: str) -> Future[Answer] | None:
         """Hand an image over, as soon as there is room; None if the input is to stop before that."""
         while not self._stopping.is_set():
             try:
@@ -60,7 +55,7 @@ class Input(Part):
                 return _failed(error)
         return None
 
-    def _decision(self, future: Future[Recorded]) -> Decision | None:
+    def _decision(self, future: Future[Answer]) -> Decision | None:
         """Wait for the decision, which is counted; None if the input must end before; raises what the future raises."""
         while not wait([future], 0.1).done:
             if time.monotonic() >= self._give_up:
@@ -70,7 +65,7 @@ class Input(Part):
         return decision
 
 
-def _failed(error: Exception) -> Future[Recorded]:
-    future: Future[Recorded] = Future()
+def _failed(error: Exception) -> Future[Answer]:
+    future: Future[Answer] = Future()
     future.set_exception(error)
     return future

@@ -14,13 +14,15 @@ from urllib.parse import quote, urlsplit
 from onlygood.errors import ImageError, require
 from onlygood.station.decisions import now
 from onlygood.station.errors import BusyError, StationError
-from onlygood.station.inputs.base import Input, Recorded, Submit
+from onlygood.station.inputs.base import Input, Submit
 from onlygood.station.parts import Backoff
 from onlygood.station.secrets import read_secret
 from onlygood.station.settings import CameraIn
 
 if TYPE_CHECKING:
     from cv2 import VideoCapture
+
+    from onlygood.station.inspecting import Answer
 
 #: How long a stream may take to open, and to send the next frame.
 STREAM_SECONDS = 8.0
@@ -90,7 +92,7 @@ class VideoFileInput(FramesInput):
     def _run(self) -> None:
         capture = self._open()
         rate = _frame_rate(capture)
-        flying: deque[tuple[str, bytes, Future[Recorded]]] = deque()
+        flying: deque[tuple[str, bytes, Future[Answer]]] = deque()
         number, due = 0, 0.0
         try:
             while not self._stopping.is_set() and capture.grab():
@@ -113,10 +115,10 @@ class VideoFileInput(FramesInput):
         if number == 0 and not self._stopping.is_set():
             raise StationError(f"The film of the camera {self._settings.name} has no frames.")
 
-    def _conclude(self, name: str, data: bytes, future: Future[Recorded]) -> None:
+    def _conclude(self, name: str, data: bytes, future: Future[Answer]) -> None:
         """Wait for the decision; the frame is handed over again until there is one."""
         backoff = Backoff()
-        again: Future[Recorded] | None = future
+        again: Future[Answer] | None = future
         while again is not None:
             try:
                 self._decision(again)

@@ -7,16 +7,20 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from onlygood.errors import ImageError
 from onlygood.station.errors import NotRecordedError
-from onlygood.station.inputs.base import Input, Recorded, Submit
+from onlygood.station.inputs.base import Input, Submit
 from onlygood.station.inputs.listing import list_images, read_unchanged
 from onlygood.station.inputs.seen import Seen
 from onlygood.station.moving import ERROR_FOLDER, FOLDERS, ChangedError, Signature, move
 from onlygood.station.parts import Backoff
 from onlygood.station.settings import FolderIn, Settings
+
+if TYPE_CHECKING:
+    from onlygood.station.inspecting import Answer
 
 #: Files taken up at one look into the folder; then comes another look.
 AT_ONCE = 100
@@ -126,7 +130,7 @@ class FolderInput(Input):
 
     def _inspect(self, ready: list[Sighting], seen: Seen) -> None:
         """Hand files over, a few ahead of the decisions that are awaited, which come in the same order."""
-        flying: deque[tuple[Sighting, Future[Recorded]]] = deque()
+        flying: deque[tuple[Sighting, Future[Answer]]] = deque()
         for sighting in ready:
             data = self._read(sighting, seen)
             if data is None:
@@ -157,7 +161,7 @@ class FolderInput(Input):
             return None
         return data
 
-    def _conclude(self, sighting: Sighting, future: Future[Recorded], seen: Seen) -> None:
+    def _conclude(self, sighting: Sighting, future: Future[Answer], seen: Seen) -> None:
         """Wait for the decision and do with the file what follows from it."""
         try:
             decision = self._decision(future)
