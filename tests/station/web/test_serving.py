@@ -1,0 +1,210 @@
+"""The program as it runs at the line: a process of its own, spoken to over sockets, stopped by signals."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from onlygood.station.record import Record
+
+PNG = {"Content-Type": "image/png"}
+
+
+@dataclass
+class Running:
+    """A station in a process of its own."""
+
+    process: subprocess.Popen[str]
+    data: Path
+    address: str
+    lines: list[str]
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rstrip("/").rpartition(":")[2])
+
+    def say(self, data: bytes, seconds: float = 20.0) -> bytes:
+        """Send bytes as they are; what comes back until the other side closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
+            connection.sendall(data)
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+        return answer
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Exit status and what stood on standard error."""
+        self.process.send_signal(number)
+        _, err = self.process.communicate(timeout=60)
+        return self.process.returncode, err
+
+
+@pytest.fixture
+def start(tmp_path: Path, models: dict[str, Path]) -> Iterator[Callable[..., Running]]:
+    """Starts stations on free ports of loopback; the settings are TOML."""
+    made: list[Running] = []
+
+    def starting(text: str = "") -> Running:
+        config, data = tmp_path / "station.toml", tmp_path / "data"
+        config.write_text(f"port = 0\nthreads = 1\nlog_level = 'info'\n{text}\n")
+        words = [sys.executable, "-m", "onlygood", "station", "--config", config, "--data", data]
+        process = subprocess.Popen(
+            [*words, "--model", f"plate={models['a']}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        lines = [process.stdout.readline() for _ in range(4)] if process.stdout else []
+        found = re.search(r"http://\S+", lines[0])
+        assert found, (lines, process.stderr.read() if process.stderr else "")
+        made.append(Running(process, data, found[0], lines))
+        return made[-1]
+
+    yield starting
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.communicate()
+
+
+def head(method: str = "POST", path: str = "/inspect", **headers: Any) -> bytes:
+    """The beginning of a request."""
+    lines = {"Host": "127.0.0.1", "Content-Type": "image/png", **headers}
+    text = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in lines.items())
+    return f"{method} {path} HTTP/1.1\r\n{text}\r\n".encode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_answers_what_was_accepted(start: Callable[..., Running], good: bytes, number: int) -> None:
+    running = start()
+    assert "127.0.0.1" in running.address and any("plate" in line and "knn" in line for line in running.lines)
+    answers: list[Any] = []
+    refused: list[Any] = []
+
+    def hammer() -> None:
+        with httpx.Client(base_url=running.address, timeout=60) as client:
+            while True:
+                try:
+                    response = client.post("/inspect", content=good, headers=PNG)
+                except httpx.ConnectError:
+                    return  # it takes no new connection
+                except httpx.HTTPError as error:
+                    refused.append(error)
+                    return
+                answers.append(response)
+
+    threads = [threading.Thread(target=hammer) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    while len(answers) < 12:
+        time.sleep(0.01)
+    status, err = running.stop(number)
+    for thread in threads:
+        thread.join()
+    assert status == 0, err
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    ids = {answer.json()["id"] for answer in answers if answer.status_code == 200}
+    assert len(ids) >= 12
+    # a connection that was idle when it stopped may be found closed; of none is an answer begun and not ended
+    assert all(isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError) for error in refused)
+    assert not any("incomplete" in str(error) or "peer closed connection without" in str(error) for error in refused)
+    record = Record.open("", running.data)
+    try:
+        recorded = {one["id"] for one in record.decisions()}
+        assert ids <= recorded and len(recorded) == record.statistics()["total"]
+    finally:
+        record.close()
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert lines[-1]["event"] == "stopped" and lines[-1]["drained"] is True
+    assert sum(line["event"] == "decision" for line in lines) == len(recorded)
+
+
+def test_clients_that_are_slow_lie_or_go(start: Callable[..., Running], good: bytes) -> None:
+    running = start("[limits]\nupload_seconds = 0.7\nupload_bytes = 100000")
+    size = len(good)
+    # half an image, and then nothing
+    assert running.say(head(Content_Length=size) + good[:-10]).startswith(b"HTTP/1.1 408 ")
+    chunk = b"%x\r\n%s\r\n" % (size, good)
+    assert running.say(head(Transfer_Encoding="chunked") + chunk).startswith(b"HTTP/1.1 408 ")
+    # half a header, and then nothing: closed without a word
+    assert running.say(head()[:20]) == b"" and running.say(b"") == b""
+    # a drop at a time
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as slow:
+        slow.sendall(head(Content_Length=size))
+        for at in range(5):
+            slow.sendall(good[at : at + 1])
+            time.sleep(0.1)
+        assert slow.recv(65536).startswith(b"HTTP/1.1 408 ")
+    # claims, and what comes
+    assert running.say(head(Content_Length=10**12)).startswith(b"HTTP/1.1 413 ")
+    assert running.say(head(Content_Length="-1")).startswith(b"HTTP/1.1 400 ")
+    assert running.say(head(Content_Length=5, content_length=6)).startswith(b"HTTP/1.1 400 ")
+    assert b" 400 " in running.say(head(Content_Length=size, Connection="close") + b"\0" * size)[:20]
+    assert running.say(head(Content_Length=size - 9, Connection="close") + good).startswith(b"HTTP/1.1 400 ")
+    many = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    assert running.say(head(Transfer_Encoding="chunked") + many * 3).startswith(b"HTTP/1.1 413 ")
+    assert (
+        running.say(head(Transfer_Encoding="chunked", Connection="close") + chunk + b"0\r\n\r\n")[:13]
+        == b"HTTP/1.1 200 "
+    )
+    # gone in the middle
+    with socket.create_connection(("127.0.0.1", running.port)) as gone:
+        gone.sendall(head(Content_Length=size) + good[:100])
+    assert running.say(b"\x16\x03\x01 no HTTP\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert running.say(head("GET", "/health", X="y" * 200_000)).startswith(b"HTTP/1.1 4")
+    for _ in range(50):  # after all that it works
+        answer = httpx.post(f"{running.address}inspect", content=good, headers=PNG, timeout=60)
+        if answer.status_code == 200:
+            break
+    assert answer.status_code == 200
+    status, err = running.stop()
+    assert status == 0 and '"fault"' not in err and "Traceback" not in err
+
+
+def test_a_full_queue_is_told(start: Callable[..., Running], good: bytes) -> None:
+    running = start("[limits]\nqueue = 1")
+    statuses: list[int] = []
+
+    def ask() -> None:
+        answer = httpx.post(f"{running.address}inspect", content=good, headers=PNG, timeout=60)
+        statuses.append(answer.status_code)
+        if answer.status_code == 503:
+            assert int(answer.headers["retry-after"]) >= 1 and answer.json()["error"]["code"] == "busy"
+
+    threads = [threading.Thread(target=ask) for _ in range(48)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(statuses) == 48 and set(statuses) <= {200, 503} and 200 in statuses and 503 in statuses
+    assert httpx.get(f"{running.address}health", timeout=60).status_code == 200
+
+
+def test_what_cannot_start_is_one_error(models: dict[str, Path], tmp_path: Path) -> None:
+    def run(*words: object) -> tuple[int, str]:
+        command = [sys.executable, "-m", "onlygood", "station", "--data", tmp_path / "data", *words]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120)
+        errors = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+        return done.returncode, "\n".join(errors)
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        cases = [
+            (["--model", models["a"], "--host", "0.0.0.0"], "without tokens"),
+            (["--model", tmp_path / "none.og", "--port", 0], "no model file"),
+            (["--model", models["a"], "--port", taken.getsockname()[1]], "cannot listen"),
+            ([], "needs a model"),
+        ]
+        for words, expected in cases:
+            status, err = run(*words)
+            assert status == 2 and expected in err and err.startswith("Error: "), err
+            assert err.count("\n") == 0 and "Traceback" not in err
