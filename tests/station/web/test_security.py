@@ -11,17 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from onlygood.errors import ParameterError
-from onlygood.station.errors import StationError
-from onlygood.station.settings import Limits, Settings
-
-pytest.importorskip("fastapi", reason="the station needs onlygood[station]")
-
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from onlygood.errors import ParameterError
+from onlygood.station.errors import StationError
 from onlygood.station.running import check_exposure, is_loopback
+from onlygood.station.settings import Limits, Settings
 from onlygood.station.web import tokens
 from onlygood.station.web.app import ROUTERS, create_app
 from onlygood.station.web.security import Rate
@@ -301,8 +297,10 @@ def test_names_of_tokens(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
-    + [("192.168.1.2", False), ("::", False), ("line-pc", False), ("localhost.evil.example", False)],
+    [
+        *((one, True) for one in ("127.0.0.1", "127.9.9.9", "::1", "localhost")),
+        *((one, False) for one in ("0.0.0.0", "192.168.1.2", "::", "line-pc", "localhost.evil.example")),
+    ],
 )
 def test_it_does_not_listen_to_others_without_tokens(tmp_path: Path, host: str, loopback: bool) -> None:
     assert is_loopback(host) == loopback
