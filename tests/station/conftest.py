@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from onlygood.station.logs import LOGGER, JsonLines
 from onlygood.station.settings import Settings
 
 SIDE = 64
@@ -101,3 +104,38 @@ def client(station: Any) -> Iterator[Any]:
 
     with TestClient(create_app(station), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """Every line of the program's log, as the station writes them, also those for debugging."""
+    lines: list[str] = []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    handler = Lines(logging.DEBUG)
+    handler.setFormatter(JsonLines())
+    loggers = [logging.getLogger(), LOGGER]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+    yield lines
+    for logger, level in zip(loggers, levels):
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Waits until something holds."""
+
+    def wait(holds: Callable[[], object], seconds: float = 15.0) -> None:
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it did not come to hold"
+            time.sleep(0.01)
+
+    return wait

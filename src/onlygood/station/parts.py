@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
 
-log = logging.getLogger(__name__)
+from onlygood.station.logs import log
 
 
 @dataclass(frozen=True)
@@ -106,18 +105,18 @@ class Part(ABC):
     def _trouble(self, problem: str) -> None:
         """Something is wrong; it is logged once, however often it is said."""
         if problem != self._problem:
-            log.warning("%s: %s", self.name, problem)
+            log("part_problem", level="warning", part=self.name, problem=problem)
         self._problem = self._last_error = problem
 
     def _mention(self, error: str) -> None:
         """Something went wrong and is over: it is logged and remembered, and no problem now."""
-        log.warning("%s: %s", self.name, error)
+        log("part_failure", level="warning", part=self.name, problem=error)
         self._last_error = error
 
     def _fine(self) -> None:
         """All is well again."""
         if self._problem:
-            log.info("%s: goes on", self.name)
+            log("part_goes_on", part=self.name)
         self._problem = ""
 
     def _supervised(self) -> None:
@@ -128,5 +127,5 @@ class Part(ABC):
                 return
             except Exception as error:  # whatever it is, the line must not stand still for good
                 self._trouble(f"{type(error).__name__}: {error}. It is tried again.")
-                log.debug("%s", self.name, exc_info=True)
+                log("fault", level="error", error=error, part=self.name)
                 self._stopping.wait(backoff.next())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
@@ -83,16 +82,3 @@ def inspector():
 def png_fixture() -> Callable[..., bytes]:
     """Makes the bytes of a grey image."""
     return png
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """Waits until something holds."""
-
-    def wait(holds: Callable[[], object], seconds: float = 15.0) -> None:
-        end = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < end, "it did not come to hold"
-            time.sleep(0.01)
-
-    return wait

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import logging
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -185,9 +184,8 @@ def test_a_stream_that_breaks_is_connected_again(camera, stream, inspector, even
 
 
 def test_the_password_of_a_camera_comes_from_a_file_and_is_never_told(
-    camera, stream, inspector, eventually, tmp_path, caplog, capfd
+    camera, stream, inspector, eventually, tmp_path, logged, capfd
 ):
-    caplog.set_level(logging.DEBUG)
     (tmp_path / "password").write_text("hush:@/\n")
     source = stream(password="anna:hush:@/")
     part = camera(
@@ -199,7 +197,7 @@ def test_the_password_of_a_camera_comes_from_a_file_and_is_never_told(
     eventually(lambda: part.state.count > 1)
     source.close()
     eventually(lambda: part.state.problem)
-    said = caplog.text + str(part.state) + "".join(capfd.readouterr()) + str(inspector.recorded[0])
+    said = "".join(logged) + str(part.state) + "".join(capfd.readouterr()) + str(inspector.recorded[0])
     assert "hush" not in said
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -40,16 +39,3 @@ def decide() -> Callable[..., Decision]:
         return Decision(**{**table, **given})  # type: ignore[arg-type]
 
     return make
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """Waits until something holds."""
-
-    def wait(holds: Callable[[], object], seconds: float = 15.0) -> None:
-        end = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < end, "it did not come to hold"
-            time.sleep(0.01)
-
-    return wait

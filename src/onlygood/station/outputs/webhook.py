@@ -52,6 +52,8 @@ class WebhookOut(Output):
         self._headers = {"Content-Type": "application/json", "User-Agent": "onlygood"}
         if settings.token_file is not None:
             token = read_secret(settings.token_file, f"the token of the webhook of {self._host}")
+            if not token.isascii():
+                raise StationError(f"{settings.token_file}, the token of the webhook of {self._host}, must be ASCII.")
             self._headers["Authorization"] = f"Bearer {token}"
         self._verify = _certificates(settings)
         self._client: httpx.Client | None = None
