@@ -118,11 +118,13 @@ def logged() -> Iterator[list[str]]:
     handler = Lines(logging.DEBUG)
     handler.setFormatter(JsonLines())
     loggers = [logging.getLogger(), LOGGER]
-    levels = [logger.level for logger in loggers]
+    levels, propagate = [logger.level for logger in loggers], LOGGER.propagate
+    LOGGER.propagate = False  # or its lines would come twice
     for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
     yield lines
+    LOGGER.propagate = propagate
     for logger, level in zip(loggers, levels):
         logger.removeHandler(handler)
         logger.setLevel(level)
