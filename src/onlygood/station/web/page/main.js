@@ -34,6 +34,10 @@ class Page {
     window.addEventListener("hashchange", () => this.#go());
     window.addEventListener("login-needed", () => this.#login());
     document.addEventListener("keydown", (event) => this.#key(event));
+    // A list that was chosen from by hand gives the focus back, else it would take the next shortcut for itself.
+    document.addEventListener("keydown", () => (this.byKeys = true), true);
+    document.addEventListener("pointerdown", () => (this.byKeys = false), true);
+    document.addEventListener("change", ({ target }) => target.matches("select") && !this.byKeys && target.blur());
   }
 
   // What the views may use.
@@ -138,7 +142,7 @@ class Page {
     if (await this.attempt(() => use(code))) {
       document.querySelector(".login")?.remove();
       changed();
-      document.querySelector(".language")?.focus();
+      if (this.byKeys) document.querySelector(".language")?.focus();
     }
   }
 
