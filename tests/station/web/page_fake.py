@@ -198,6 +198,7 @@ class FakeStation:
 
 def create_fake(station: FakeStation) -> FastAPI:
     """The interface over the tables."""
+    station.events = Events(lambda: station.state)
     app = FastAPI()
     app.state.station = station
     app.include_router(page.router)

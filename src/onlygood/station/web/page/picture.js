@@ -73,7 +73,7 @@ export class Picture {
   /** Show a decision's image once it is there. False if another one was asked for meanwhile. */
   async show(decision) {
     const turn = ++this.turn;
-    const paths = decision.picture ? [ofDecision(decision.id, "/image")] : [];
+    const paths = decision.picture ? [ofDecision(decision.id, "/image?display=true")] : [];
     if (decision.map_picture) paths.push(ofDecision(decision.id, "/overlay.png"));
     const loading = Promise.all(paths.map(fetched));
     const got = await Promise.race([loading, new Promise((done) => setTimeout(done, LOADING_MS, null))]);

@@ -25,7 +25,8 @@ export class Review {
     this.count = h("p", { class: "waiting", role: "status" });
     this.about = h("div", { class: "about" });
     this.told = h("p", { class: "told", role: "status", "aria-live": "polite" });
-    this.comment = h("input", { type: "text", id: "comment", maxlength: 500, autocomplete: "off", placeholder: t("review.comment"), "aria-label": t("review.comment") });
+    const written = (event) => ["Enter", "Escape"].includes(event.key) && this.comment.blur();
+    this.comment = h("input", { onkeydown: written, type: "text", id: "comment", maxlength: 500, autocomplete: "off", placeholder: t("review.comment"), "aria-label": t("review.comment") });
     this.ok = this.#button("OK", "O");
     this.ng = this.#button("NG", "N");
     this.back = h("button", { type: "button", onclick: () => this.move(-1) }, `← ${t("review.previous")}`);
@@ -184,7 +185,7 @@ export class Review {
     }
     this.picture.show(decision);
     const first = this.queue[this.at + 1];
-    if (first?.picture && !this.again) new Image().src = ofDecision(first.id, "/image");
+    if (first?.picture && !this.again) new Image().src = ofDecision(first.id, "/image?display=true");
     replace(
       this.about,
       this.again ? h("p", { class: "again-note" }, t("review.again", { answer: word(this.again.answer.answer) })) : null,
