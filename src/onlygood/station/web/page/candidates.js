@@ -112,7 +112,7 @@ export class Candidates {
           h("p", { class: "name" }, one.name || short(one.digest)),
           h(
             "p",
-            { class: "line" },
+            { class: `line ${one.truth}` },
             symbol(one.truth === "good" ? "OK" : "NG"),
             one.truth === "good" ? t("golden.good") : t("golden.defect"),
             this.context.may("engineer") ? h("button", { type: "button", class: "small", "aria-label": t("golden.remove", { name: one.name }), onclick: () => this.#remove(one) }, "×") : null,

@@ -223,7 +223,7 @@ function effect(table) {
   };
   const row = (name, { now, then }, wrong = null) => {
     if (!total(now) && !total(then)) return;
-    rows.push(h("tr", {}, h("th", { scope: "row" }, name, h("small", {}, whole(total(then)))), ["OK", "REVIEW", "NG"].map((verdict) => cell(now?.[verdict], then?.[verdict], verdict === wrong))));
+    rows.push(h("tr", {}, h("th", { scope: "row" }, name), ["OK", "REVIEW", "NG"].map((verdict) => cell(now?.[verdict], then?.[verdict], verdict === wrong))));
   };
   row(t("preview.last", { count: whole(table.last) }), table);
   row(t("preview.answered-ok", { verdict: word("OK") }), table.answered.OK, "NG");

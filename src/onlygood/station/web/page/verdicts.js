@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 
 const OUTLINES = {
   OK: [s.bind(null, "circle", { cx: 12, cy: 12, r: 10.5 }), "M7 12.6l3.4 3.4 6.8-7.6"],
-  REVIEW: [s.bind(null, "path", { d: "M12 1.8L23.2 21.6H.8z", "stroke-linejoin": "round" }), "M12 9v5.6M12 17.6v1.2"],
+  REVIEW: [s.bind(null, "path", { d: "M12 1.2L23.6 22H.4z", "stroke-linejoin": "round" }), "M12 8.6v5M12 18v.01"],
   NG: [s.bind(null, "path", { d: "M7.7 1.6h8.6l6.1 6.1v8.6l-6.1 6.1H7.7l-6.1-6.1V7.7z" }), "M8 8l8 8M16 8l-8 8"],
 };
 
