@@ -314,14 +314,15 @@ KILLED = """
     from onlygood.station.settings import FolderIn, Settings
 
     root = Path(sys.argv[1])
-    inspector = Inspector()
-    def submit(*given):
-        future = inspector.submit(*given)
-        done = lambda _: (root / "record").open("a").write(inspector.recorded[-1].name + "\\n")
-        future.add_done_callback(done)
-        return future
+    class Recording(Inspector):
+        def _inspect(self, *given):
+            answer = super()._inspect(*given)
+            with (root / "record").open("a") as record:
+                record.write(answer.decision.name + "\\n")
+            return answer
+
     folder = FolderIn("line", root / "in", sort_into=root / "out", poll_seconds=0.01)
-    (part,) = open_inputs(Settings(root / "data", {}, folders=(folder,)), submit)
+    (part,) = open_inputs(Settings(root / "data", {}, folders=(folder,)), Recording().submit)
     part.start()
     print("started", flush=True)
     time.sleep(30)
