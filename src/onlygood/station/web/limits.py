@@ -17,6 +17,9 @@ SMALL = 2**20
 #: Around the images of a form, bytes of each.
 FORM = 4096
 
+#: A body that is too large is read on for so long before that is said, seconds.
+LINGER = 2.0
+
 _MODEL = re.compile(r"/recipes/[^/]+/model/?")
 _BATCH = re.compile(r"/inspect/batch/?")
 _IMAGE = re.compile(r"/inspect/?|/recipes/[^/]+/golden/?")
@@ -54,6 +57,8 @@ class Bodies:
             if scope["onlygood.read"]:
                 return await receive()  # only the end of the connection is still to come
             if claimed.isascii() and claimed.isdecimal() and int(claimed[:20]) > most:
+                if "expect" not in headers:  # a client that asks first has sent nothing yet
+                    await _discard(receive, most)
                 raise HTTPException(413, f"{claimed[:20]} bytes are too many; the limit is {most}.")
             try:
                 async with asyncio.timeout_at(deadline):
@@ -64,6 +69,7 @@ class Bodies:
                 got += len(message.get("body", b""))
                 scope["onlygood.read"] = not message.get("more_body", False)
                 if got > most:
+                    await _discard(receive, most)
                     raise HTTPException(413, f"More than {most} bytes, the limit, arrived.")
             return message
 
@@ -79,3 +85,16 @@ class Bodies:
         if _IMAGE.fullmatch(path):
             return limits.upload_bytes + FORM, limits.upload_seconds
         return SMALL, limits.upload_seconds
+
+
+async def _discard(receive: Receive, most: int) -> None:
+    """Read on for a moment: many clients look for an answer only when they have sent all, and else find a reset."""
+    try:
+        async with asyncio.timeout(LINGER):
+            while most > 0:
+                message = await receive()
+                most -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
