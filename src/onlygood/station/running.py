@@ -96,6 +96,7 @@ class Station:
         from onlygood.station.web.events import Events
 
         record = Record.open(settings.database, settings.data, settings.limits, keep=settings.keep)
+        station = None
         try:
             pictures = Pictures(settings.data, settings.keep, settings.limits.picture_bytes, record)
             station = cls(settings, record, pictures, poll=poll)
@@ -104,6 +105,8 @@ class Station:
             station.outputs = open_outputs(settings)
             station.inputs = open_inputs(settings, station.inspecting.submit)
         except BaseException:
+            if station is not None:
+                station.inspecting.close()
             record.close()
             raise
         station.inspecting.listeners += [station.events.decision, *(output.send for output in station.outputs)]
