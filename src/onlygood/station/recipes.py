@@ -15,7 +15,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -63,7 +63,8 @@ class Activating(Protocol):
         origin: str,
         parent: str = "",
         info: Mapping[str, Any] | None = None,
-    ) -> None:
+        who: str = ...,
+    ) -> dict[str, Any]:
         """Write down a model; one that is known already stays as it is."""
 
     def models(self, recipe: str) -> list[dict[str, Any]]:
@@ -285,12 +286,16 @@ class Recipes:
             detector = self.load(sha256)
         except ModelFileError as error:
             self._tell("refuse_model", name, {"model": sha256, "origin": origin, "problem": str(error)}, who)
-            with self._changing:
-                if sha256 not in {row["sha256"] for row in self._record.models(name)}:
-                    self.path(sha256).unlink(missing_ok=True)
+            self._throw_away(sha256)
             raise
         self._record.add_model(sha256, name, detector.method, origin, parent, info_of(detector), who)
         return detector
+
+    def _throw_away(self, sha256: str) -> None:
+        """Remove a copy that is no good, unless some recipe knows it; in doubt it stays."""
+        with self._changing, suppress(OnlyGoodError):
+            if not any(sha256 == row["sha256"] for name in self.names() for row in self._record.models(name)):
+                self.path(sha256).unlink(missing_ok=True)
 
     def _put(
         self, name: str, detector: Detector, sha256: str, thresholds: Thresholds | None, who: str, why: str
