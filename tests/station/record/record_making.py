@@ -63,7 +63,7 @@ class Postgres:
         make = [binaries / "initdb", "-D", self.folder / "data", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N"]
         subprocess.run([*make, "--locale=C.UTF-8"], check=True, capture_output=True, cwd="/", **self._user)
         self._process: subprocess.Popen[bytes] | None = None
-        self._databases = 0
+        self._schemas = 0
 
     def start(self) -> None:
         options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"]
@@ -91,23 +91,23 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_database(self) -> str:
-        """The address of an empty database."""
+        """The address of an empty schema, which is quicker to make than a database and as empty."""
         import psycopg
 
-        self._databases += 1
-        name = f"record{self._databases}"
-        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return self._address(name)
+        self._schemas += 1
+        name = f"record{self._schemas}"
+        with psycopg.connect(self._address(), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{self._address()}&options=-csearch_path%3D{name}"
 
-    def _address(self, name: str) -> str:
-        return f"postgresql://postgres@/{name}?host={self.folder}"
+    def _address(self) -> str:
+        return f"postgresql://postgres@/postgres?host={self.folder}"
 
     def _connects(self) -> bool:
         import psycopg
 
         try:
-            psycopg.connect(self._address("postgres")).close()
+            psycopg.connect(self._address()).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -162,6 +162,8 @@ def _shown(address: URL) -> str:
 def _engine(address: URL) -> sa.Engine:
     if address.get_backend_name() == "postgresql":
         options = {**_POSTGRESQL, **{key: value for key, value in address.query.items() if key in _POSTGRESQL}}
+        if "options" in address.query:  # of the user, such as a search_path; ours stand behind, for they must hold
+            options["options"] = f"{address.query['options']} {_POSTGRESQL['options']}"
         return sa.create_engine(address, pool_pre_ping=True, pool_size=8, max_overflow=24, connect_args=options)
     engine = sa.create_engine(address, pool_size=8, max_overflow=24, connect_args={"timeout": PATIENCE})
     sa.event.listen(engine, "connect", _prepare_sqlite)
