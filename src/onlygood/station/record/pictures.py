@@ -145,14 +145,24 @@ class Pictures:
         picture, *rest = names
         return picture, rest[0] if rest else ""
 
-    def image(self, decision: Mapping[str, Any]) -> tuple[bytes, str]:
-        """The kept image of a decision (as `Record.decision` gives it) as it was received, and its media type.
+    def image(self, decision: Mapping[str, Any], display: bool = False) -> tuple[bytes, str]:
+        """The kept image of a decision (as `Record.decision` gives it), and its media type.
+
+        Args:
+            decision: That decision.
+            display: As PNG if browsers do not show its format; else always as it was received.
 
         Raises:
             NotFoundError: It was not kept, or had to go.
         """
         name = str(decision["picture"])
-        return self._read(name, "image"), MEDIA[name.rsplit(".", 1)[1]]
+        data, media = self._read(name, "image"), MEDIA[name.rsplit(".", 1)[1]]
+        if display and media in (MEDIA["tif"], MEDIA["bin"]):
+            try:
+                return drawing.displayable(data), MEDIA["png"]
+            except ImageError as error:
+                raise NotFoundError(f"The kept image cannot be read: {error}") from error
+        return data, media
 
     def path(self, picture: str) -> Path:
         """The file of a `Decision.picture`; raises `NotFoundError` if that cannot be one of ours."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 import sqlalchemy as sa
@@ -77,10 +77,21 @@ class Query:
                 raise ParameterError(f"{name}={value} is no number of a decision.")
         for name in ("since", "until"):
             if (moment := getattr(self, name)) is not None:
-                try:
-                    moment.astimezone(datetime.UTC)
-                except (OverflowError, ValueError):
-                    raise ParameterError(f"{name}={moment} is out of the years that can be recorded.") from None
+                object.__setattr__(self, name, as_utc(moment, name))
+
+    def behind(self, seq: int) -> Query:
+        """The same question, going on behind the decision `seq`, the last of a page."""
+        return replace(self, before=seq) if self.order == "newest" else replace(self, after=seq)
+
+
+def as_utc(moment: datetime.datetime, name: str) -> datetime.datetime:
+    """A time in UTC; one that names no zone is taken to be in it. `ParameterError` outside of years 1 to 9999."""
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=datetime.UTC)
+    try:
+        return moment.astimezone(datetime.UTC)
+    except (OverflowError, ValueError):
+        raise ParameterError(f"{name}={moment} is beyond the years that can be recorded.") from None
 
 
 class Scored(NamedTuple):

@@ -36,7 +36,7 @@ class Counts:
             query = query.where(c.recipe == recipe)
         if since is not None:
             query = query.where(c.time >= since)
-        counts = known + Counter({verdict: count for verdict, count in connection.execute(query)})
+        counts = known + Counter(dict(connection.execute(query)))
         with self._lock:
             self._known[key] = (newest, counts)
             self._known.move_to_end(key)

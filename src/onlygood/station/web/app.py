@@ -11,6 +11,8 @@ from starlette.responses import HTMLResponse
 import onlygood
 from onlygood.station.running import Station
 from onlygood.station.web import (
+    audit,
+    decisions,
     drift,
     errors,
     events,
@@ -21,6 +23,7 @@ from onlygood.station.web import (
     page,
     recipes,
     session,
+    statistics,
 )
 from onlygood.station.web.limits import Bodies
 from onlygood.station.web.security import Security
@@ -32,6 +35,9 @@ ROUTERS = (
     models.router,
     golden.router,
     drift.router,
+    decisions.router,
+    statistics.router,
+    audit.router,
     health.router,
     session.router,
     events.router,
