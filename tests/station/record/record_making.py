@@ -117,6 +117,9 @@ def record_until_killed(url: str, data: str, answered: str) -> None:
     """Records with three threads; writes down each id once it may be answered. For a process of its own."""
     import threading
 
+    from onlygood.station.record import store
+
+    store.PATIENCE = 0.1
     record = open_record(url, Path(data))
     file = os.open(answered, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 

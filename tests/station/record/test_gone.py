@@ -150,7 +150,7 @@ def test_a_database_file_that_was_moved_away_gets_nothing_written_beside_it(
     assert "was moved or replaced" in record.state["message"] and record.state["database"] == "gone"
     (tmp_path / "away").rename(file)
     until(lambda: caught_up(record), "never caught up")
-    assert [one["id"] for one in record.decisions()][0] == decision.id
+    assert record.decisions()[0]["id"] == decision.id
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -202,10 +202,9 @@ def test_a_full_disk_refuses_keeps_what_was_answered_and_goes_on_once_there_is_r
         for _ in range(5):
             answered.append(made().id)
             record.add(made(id=answered[-1]))
-        with ballast.open("wb") as file, pytest.raises(OSError, match="No space"):
+        with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
             while True:
                 file.write(bytes(4096))
-                file.flush()
         refused = 0
         for _ in range(200):
             decision = made(name="x" * 3000)

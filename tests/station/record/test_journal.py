@@ -60,7 +60,7 @@ def test_lines_may_be_added_while_others_are_taken(tmp_path: Path) -> None:
 def test_what_was_not_taken_is_there_at_the_next_start(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", 2**20)
     journal.append(lines(10))
-    some, mark = journal.first(4)
+    _, mark = journal.first(4)
     journal.take(4, mark)
     journal.close()
     again = Journal(tmp_path / "journal", 2**20)

@@ -101,7 +101,7 @@ def change_golden(connection: sa.Connection, row: Mapping[str, Any], who: str) -
     return _plain(full)
 
 
-def _activation(row: Mapping[str, Any]) -> dict[str, Any]:
+def _activation(row: Mapping[Any, Any]) -> dict[str, Any]:
     table = {name: row[name] for name in ("id", "recipe", "model", "who", "why")}
     thresholds = {"ng": row["ng_threshold"], "review": row["review_threshold"]}
     return {**table, "time": row["time"].isoformat(timespec="milliseconds"), "thresholds": thresholds}

@@ -134,7 +134,7 @@ def page(connection: sa.Connection, query: Query) -> list[dict[str, Any]]:
         found = found.order_by(decisions.c.seq if query.order == "oldest" else decisions.c.seq.desc())
     table_rows = connection.execute(found.limit(query.limit)).mappings().all()
     said = _answers(connection, [row["id"] for row in table_rows])
-    return [_as_dict(row, (said.get(row["id"]) or [None])[-1]) for row in table_rows]
+    return [_as_dict(row, _last(said.get(row["id"], []))) for row in table_rows]
 
 
 def decision(connection: sa.Connection, decision_id: str) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def decision(connection: sa.Connection, decision_id: str) -> dict[str, Any]:
     if row is None:
         raise NotFoundError(f"There is no decision {decision_id}.")
     said = _answers(connection, [decision_id]).get(decision_id, [])
-    return {**_as_dict(row, said[-1] if said else None), "answers": said}
+    return {**_as_dict(row, _last(said)), "answers": said}
 
 
 def scores(connection: sa.Connection, recipe: str, model: str, last: int) -> list[Scored]:
@@ -174,7 +174,7 @@ def checked_id(decision_id: str) -> str:
     return decision_id
 
 
-def answer_as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
+def answer_as_dict(row: Mapping[Any, Any]) -> dict[str, Any]:
     """An answer in plain JSON types."""
     table = {name: row[name] for name in ("id", "decision_id", "time", "who", "answer", "comment")}
     return {**table, "time": row["time"].isoformat(timespec="milliseconds")}
@@ -243,6 +243,10 @@ def _answers(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[di
         for row in connection.execute(query).mappings():
             found.setdefault(row["decision_id"], []).append(answer_as_dict(row))
     return found
+
+
+def _last(said: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    return said[-1] if said else None
 
 
 def _as_dict(row: Mapping[Any, Any], answer: dict[str, Any] | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from onlygood.errors import ParameterError
 from onlygood.station.decisions import Decision, Thresholds, now
 from onlygood.station.errors import BusyError, NotFoundError, StationError
 from onlygood.station.record import audit, changes, reading, rows, tables
+from onlygood.station.record.audit import AuditCheck
 from onlygood.station.record.journal import Journal
 from onlygood.station.record.locking import FolderLock
 from onlygood.station.record.reading import Query, Scored
@@ -230,7 +231,7 @@ class Record:
         with self._store.reading() as connection:
             return audit.trail(connection, limit, before)
 
-    def verify_audit(self) -> audit.AuditCheck:
+    def verify_audit(self) -> AuditCheck:
         """Whether the audit trail is whole, and if not, where it breaks first."""
         with self._store.reading() as connection:
             return audit.verify(connection)

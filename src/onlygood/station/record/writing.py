@@ -129,8 +129,8 @@ class Writer:
         for handed in batch:
             handed.where = ""
         refused = self._to_journal([handed for handed in batch if handed.error is None])
-        for handed, error in refused:
-            handed.error = error
+        for handed, refusal in refused:
+            handed.error = refusal
         self._behind.set()
 
     def _insert_or_refuse(self, batch: Sequence[_Handed]) -> None:
