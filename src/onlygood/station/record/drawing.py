@@ -35,10 +35,11 @@ def map_to_png(anomaly_map: NDArray[np.float32], pixel_threshold: float) -> byte
     """
     if finite(pixel_threshold) is None:
         return None
-    values = _reduced(np.asarray(anomaly_map, dtype=np.float64))
+    single = _reduced(np.asarray(anomaly_map, dtype=np.float32))
+    values = single.astype(np.float64)
     scale = AT_THRESHOLD / (abs(pixel_threshold) or 1.0)
     grey = np.rint(AT_THRESHOLD + (values - pixel_threshold) * scale).clip(0, 255)
-    above = values > pixel_threshold
+    above = single > np.float32(pixel_threshold)  # as the regions were found
     grey = np.where(above, np.maximum(grey, AT_THRESHOLD + 1), np.minimum(grey, AT_THRESHOLD))
     return _saved(Image.fromarray(grey.astype(np.uint8)), "PNG", compress_level=1)
 
@@ -89,7 +90,7 @@ def _thumbnail(image: NDArray[np.uint8], side: int) -> bytes:
     return _saved(picture, "JPEG", quality=85)
 
 
-def _reduced(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _reduced(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Largest value of each block, if the map is larger than needed."""
     step = -(-max(values.shape) // LARGEST_MAP)
     if step == 1:

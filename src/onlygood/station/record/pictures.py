@@ -6,7 +6,6 @@ pictures to a folder). Thumbnails lie in `thumbnails/` and can be removed at any
 
 from __future__ import annotations
 
-import heapq
 import os
 import re
 import threading
@@ -226,16 +225,17 @@ class Pictures:
             if size > self._limit:
                 return False
             if self._bytes + size > self._limit:
-                self._make_room(self._limit - size - min(SLACK, self._limit // 50))
+                self._make_room(self._limit - size)
             kept = self._kept[verdict.lower()]
             kept[decision_id] = kept.get(decision_id, 0) + size
             self._bytes += size
             return True
 
-    def _make_room(self, target: int) -> None:
-        """Remove pictures, in order, until at most `target` bytes are kept."""
-        for kind, decision_id in self._in_order():
-            if self._bytes <= max(target, 0):
+    def _make_room(self, most: int) -> None:
+        """Remove pictures, in order, until at most `most` bytes are kept; and some more, of those that may go."""
+        target = max(0, most - min(SLACK, self._limit // 50))
+        for kind, decision_id, waits in self._in_order():
+            if self._bytes <= (most if waits else target):
                 break
             self._remove(kind, decision_id)
             self._untold.append(decision_id)
@@ -243,16 +243,14 @@ class Pictures:
             self._record.pictures_removed(self._untold)
             self._untold = []
 
-    def _in_order(self) -> Iterator[tuple[str, str]]:
-        """Which go first: the oldest OK, then the oldest others, at last those that wait for an operator."""
-        yield from [("ok", one) for one in self._kept["ok"]]
+    def _in_order(self) -> Iterator[tuple[str, str, bool]]:
+        """Which go first: the oldest OK, then the oldest others, at last those that wait for an operator (True)."""
+        yield from [("ok", one, False) for one in self._kept["ok"]]
         waiting = self._waiting_for_an_answer()
-        ng = sorted(self._kept["ng"])
-        answered = sorted(one for one in self._kept["review"] if one not in waiting)
-        yield from (
-            (kind, one) for one, kind in heapq.merge(((o, "ng") for o in ng), ((o, "review") for o in answered))
-        )
-        yield from [("review", one) for one in sorted(waiting)]
+        others = [(one, "ng") for one in self._kept["ng"]]
+        others += [(one, "review") for one in self._kept["review"] if one not in waiting]
+        yield from ((kind, one, False) for one, kind in sorted(others))
+        yield from [("review", one, True) for one in sorted(waiting)]
 
     def _waiting_for_an_answer(self) -> set[str]:
         ids, waiting = iter(self._kept["review"]), set[str]()
