@@ -24,6 +24,8 @@ router = APIRouter(tags=["decisions"])
 #: Kept pictures never change; what a browser holds it need not ask for again.
 CACHED = {"Cache-Control": "private, max-age=86400"}
 COMMENT_LENGTH = 2000
+#: Decisions that are read at a time for a CSV file.
+CSV_BLOCK = reading.PAGE
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Of the decision.")]
 
@@ -190,7 +192,7 @@ def thumbnail(decision_id: Id, station: TheStation, user: Viewer) -> Response:
 )
 def decisions_csv(station: TheStation, user: Viewer, query: Filters) -> StreamingResponse:
     """All that the filters let through, however many."""
-    pages = _pages(station.record, replace(query, limit=reading.PAGE))
+    pages = _pages(station.record, replace(query, limit=CSV_BLOCK))
     first = next(pages)  # so that an error is told as one, before anything is sent
     headers = {"Content-Disposition": 'attachment; filename="decisions.csv"'}
     return StreamingResponse(_csv(first, pages), media_type="text/csv; charset=utf-8", headers=headers)
