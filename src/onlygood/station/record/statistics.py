@@ -36,7 +36,7 @@ class Counts:
             query = query.where(c.recipe == recipe)
         if since is not None:
             query = query.where(c.time >= since)
-        counts = known + Counter(dict(row._tuple() for row in connection.execute(query)))
+        counts = known + Counter({row[0]: row[1] for row in connection.execute(query)})
         with self._lock:
             self._known[key] = (newest, counts)
             self._known.move_to_end(key)
