@@ -32,7 +32,10 @@ def listen(settings: Settings) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((settings.host, settings.port), family=family, backlog=CONNECTIONS)
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=CONNECTIONS)
+        # what it accepts inherits that: without it each answer on a kept connection waits 40 ms for an acknowledgement
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StationError(
