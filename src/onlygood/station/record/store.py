@@ -106,6 +106,19 @@ class Store:
         with self.engine.connect() as connection:
             connection.execute(sa.text("SELECT 1"))
 
+    def tidy(self) -> None:
+        """Bring SQLite's log of writes into its file, beside what is being written; raises as `ping`.
+
+        SQLite would do it now and then as part of a commit, and the decision would wait for it.
+        """
+        if self.file is None:
+            return
+        connection = self.engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
@@ -177,6 +190,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     with suppress(Exception):  # another program is at it: slower until the next time, as safe
         cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # a decision outlives the power, too
+    cursor.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; before that there is `Store.tidy`
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA recursive_triggers = ON")
     cursor.close()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ from onlygood.station.record.store import Store, cause
 
 #: Decisions of one transaction, at most.
 BATCH = 500
-#: Seconds between two looks at a database that is gone, and at one that is not.
-RETRY, LOOK = 0.5, 5.0
+#: Seconds between two looks at a database that is gone, and at one that is not; and between two times of tidying it.
+RETRY, LOOK, TIDY = 0.5, 5.0, 1.0
 #: Below this many free bytes the state says so.
 LEAST_FREE = 16 * 2**20
 
@@ -57,7 +59,7 @@ class Writer:
         self._problem = journal.damage
         #: That the disk is nearly full, say; nothing is lost yet.
         self._warning = ""
-        self._gone = False
+        self._gone = self._untidy = False
         while journal.waiting and self._catch_up():
             pass
         if journal.waiting:
@@ -153,6 +155,7 @@ class Writer:
             try:
                 with self._store.transaction() as connection:
                     self._store.insert_new(connection, tables.decisions, table_rows)
+                self._untidy = True
                 return
             except SQLAlchemyError as error:
                 # The server was restarted since: the connections of before are no use, new ones are.
@@ -185,9 +188,16 @@ class Writer:
         )
 
     def _catch_up_for_ever(self) -> None:
+        looked = time.monotonic()
         while not self._stop.is_set():
-            if not self._behind.wait(LOOK):
-                self._look()
+            if not self._behind.wait(TIDY):
+                if self._untidy:
+                    self._untidy = False
+                    with suppress(Exception):  # another time; if the database is gone others find out
+                        self._store.tidy()
+                if time.monotonic() - looked > LOOK:
+                    self._look()
+                    looked = time.monotonic()
                 continue
             if self._stop.is_set():
                 return
