@@ -1,0 +1,125 @@
+"""The page of a station that truly runs: what is done on it is in the record, and what the record tells is on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the station needs onlygood[station]")
+playwright_api = pytest.importorskip("playwright.sync_api", reason="the tests of the page need playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the tests of the page need chromium")
+
+from page_fake import port_of, serving  # noqa: E402
+
+from onlygood.station.decisions import Thresholds  # noqa: E402
+from onlygood.station.web.app import create_app  # noqa: E402
+
+
+def told(page: Any, selector: str, text: str) -> None:
+    playwright_api.expect(page.locator(selector).first).to_contain_text(text, timeout=20_000)
+
+
+@pytest.fixture
+def page(station: Any) -> Iterator[Any]:
+    """A browser at the station; no error may be told and no other host be asked."""
+    wrong: list[str] = []
+    with serving(create_app(station)) as server, playwright_api.sync_playwright() as driver:
+        root = f"http://127.0.0.1:{port_of(server)}/"
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        page = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en").new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda one: wrong.append(one.text) if one.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda one: None if one.url.startswith(root) else wrong.append(one.url))
+        page.goto(root)
+        told(page, ".connection", "Connected")
+        yield page
+        browser.close()
+    assert wrong == []
+
+
+def inspect(station: Any, data: bytes, name: str) -> Any:
+    return station.inspecting.submit(data, name).result(30).decision
+
+
+def test_parts_are_seen_reviewed_and_found_again(station: Any, page: Any, good: bytes, dented: bytes) -> None:
+    bad = inspect(station, dented, "dented.png")
+    told(page, ".verdict", "NG")
+    told(page, ".live .part-name", "dented.png")
+    page.locator(".live .overlay").wait_for()
+    assert page.locator(".live .region").count() == len(bad.regions) >= 1
+    told(page, ".count.ng", "1")
+
+    station.recipes.set_thresholds("plate", Thresholds(bad.score / 2, 0.0), "test")
+    first, second = inspect(station, good, "first.png"), inspect(station, good, "second.png")
+    told(page, ".verdict", "REVIEW")
+    told(page, ".badge", "2")
+    page.keyboard.press("2")
+    told(page, ".reviewing .part-name", "first.png")
+    page.keyboard.press("n")
+    told(page, ".reviewing .part-name", "second.png")
+    page.keyboard.press("u")
+    page.keyboard.press("o")
+    told(page, ".reviewing .part-name", "second.png")
+    page.keyboard.press("c")
+    page.keyboard.type("looks fine")
+    page.keyboard.press("Enter")
+    page.keyboard.press("o")
+    told(page, ".reviewing .note", "Nothing to review")
+    answers = [(one["answer"], one["comment"]) for one in station.record.decision(first.id)["answers"]]
+    assert answers == [("NG", ""), ("OK", "")]
+    assert station.record.decision(second.id)["answer"]["comment"] == "looks fine"
+
+    page.keyboard.press("3")
+    told(page, ".found", "3 parts")
+    page.locator("[name=answered]").select_option("ok")
+    told(page, ".found", "2 parts")
+    page.locator("[name=answered]").select_option("")
+    page.locator("[name=order]").select_option("score")
+    told(page, ".results li", "dented.png")
+    page.locator("[name=min_score]").fill(f"{bad.score - 1e-6:.9f}")
+    told(page, ".found", "1 part")
+    with page.expect_download() as saved:
+        page.get_by_text("Save as CSV").click()
+    csv = Path(saved.value.path()).read_text("utf-8")
+    assert bad.id in csv and first.id not in csv
+    page.locator(".results .thumbnail").click()
+    told(page, ".detail .part-name", "dented.png")
+    page.get_by_role("button", name="Add as defect").click()
+    told(page, ".toast.good", "golden set as defect")
+    page.keyboard.press("Escape")
+    page.keyboard.press("4")
+    told(page, ".golden", "dented.png")
+
+
+def test_thresholds_are_moved_and_taken_back(station: Any, page: Any, good: bytes, dented: bytes) -> None:
+    before = station.recipes.get("plate")
+    bad = inspect(station, dented, "dented.png")
+    inspect(station, good, "good.png")
+    page.keyboard.press("4")
+    told(page, ".thresholds .legend", "Recent parts (2)")
+    page.locator("#threshold-ng").fill(f"{bad.score * 2:.5f}")
+    page.locator("#why").fill("to see")
+    page.get_by_role("button", name="Preview").click()
+    told(page, ".result", "Last 2 parts")
+    row = page.locator(".result tbody tr").first.inner_text()
+    assert re.search(r"1 → 0\s*−1", row), row  # one part less would have been NG
+    page.get_by_role("button", name="Apply").click()
+    told(page, ".activations li.on", "to see")
+    assert station.recipes.get("plate").thresholds.ng == pytest.approx(2 * bad.score, rel=1e-4)
+    trail = str(station.record.audit_trail(10))
+    assert "to see" in trail and "local" in trail
+    page.get_by_role("button", name="Roll back").click()
+    page.locator(".sure .primary").click()
+    told(page, ".toast.good", "Rolled back")
+    assert station.recipes.get("plate").thresholds == before.thresholds
+    page.keyboard.press("5")
+    told(page, ".state.good", "No")
+    told(page, ".drift", "with a probability of at most 1%")
