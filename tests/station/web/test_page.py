@@ -183,6 +183,12 @@ def told(page: Any, selector: str, text: str) -> None:
     playwright_api.expect(page.locator(selector).first).to_contain_text(text, timeout=20_000)
 
 
+def answer(page: Any, key: str) -> None:
+    """Press a key once the part has been looked at."""
+    page.locator(".reviewing [data-seen]").wait_for()
+    page.keyboard.press(key)
+
+
 @in_browser
 def test_live_shows_each_part_as_it_is_decided(fake: FakeStation, visit: Any) -> None:
     with visit("live") as page:
@@ -281,13 +287,13 @@ def test_review_is_answered_with_one_key_each(fake: FakeStation, visit: Any) -> 
     with visit("review") as page:
         told(page, ".waiting", "4 parts wait")
         told(page, ".reviewing .part-name", waiting[0]["name"])  # the oldest first
-        page.keyboard.press("o")
+        answer(page, "o")
         told(page, ".told", f"{waiting[0]['name']}: OK recorded")
         told(page, ".reviewing .part-name", waiting[1]["name"])
         page.keyboard.press("c")
         page.keyboard.type("nick at the edge")
         page.keyboard.press("Escape")
-        page.keyboard.press("n")
+        answer(page, "n")
         told(page, ".reviewing .part-name", waiting[2]["name"])
         page.keyboard.press("ArrowRight")
         told(page, ".reviewing .part-name", waiting[3]["name"])
@@ -296,12 +302,12 @@ def test_review_is_answered_with_one_key_each(fake: FakeStation, visit: Any) -> 
         page.keyboard.press("u")
         told(page, ".again-note", "You answered NG")
         told(page, ".reviewing .part-name", waiting[1]["name"])
-        page.keyboard.press("o")
+        answer(page, "o")
         told(page, ".reviewing .part-name", waiting[2]["name"])
         told(page, ".waiting", "2 parts wait")
         page.locator(".answer.ng").click()
         told(page, ".waiting", "1 part waits")
-        page.keyboard.press("o")
+        answer(page, "o")
         told(page, ".reviewing .note", "Nothing to review")
         fake.add(2.8, name="late.png")  # comes by itself
         told(page, ".reviewing .part-name", "late.png")
@@ -318,10 +324,34 @@ def test_an_answer_that_was_not_taken_is_not_counted(fake: FakeStation, visit: A
         name = page.locator(".reviewing .part-name").inner_text()
         refusal = json.dumps({"error": {"code": "not_recorded", "message": "the disk is full"}})
         page.route("**/answer", lambda route: route.fulfill(status=503, body=refusal, content_type="application/json"))
-        page.keyboard.press("o")
+        answer(page, "o")
         told(page, ".toast.bad", "the disk is full")
         assert page.locator(".reviewing .part-name").inner_text() == name
         told(page, ".waiting", "4 parts wait")
+
+
+@in_browser
+def test_a_key_pressed_twice_answers_one_part(fake: FakeStation, visit: Any) -> None:
+    before = len(fake.answers)
+    with visit("review") as page:
+        told(page, ".waiting", "4 parts wait")
+        page.locator(".reviewing [data-seen]").wait_for()
+        page.evaluate(
+            """() => new Promise((done) => {
+                const press = () => document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "n", bubbles: true}));
+                const before = document.querySelector(".waiting").textContent;
+                press();
+                const again = setInterval(() => {
+                    if (document.querySelector(".waiting").textContent === before) return;
+                    clearInterval(again);
+                    press();
+                    done();
+                }, 1);
+            })"""
+        )
+        answer(page, "o")
+        told(page, ".waiting", "2 parts wait")
+        assert len(fake.answers) == before + 2
 
 
 @in_browser

@@ -26,6 +26,12 @@ def told(page: Any, selector: str, text: str) -> None:
     playwright_api.expect(page.locator(selector).first).to_contain_text(text, timeout=20_000)
 
 
+def answer(page: Any, key: str) -> None:
+    """Press a key once the part has been looked at."""
+    page.locator(".reviewing [data-seen]").wait_for()
+    page.keyboard.press(key)
+
+
 @pytest.fixture
 def page(station: Any) -> Iterator[Any]:
     """A browser at the station; no error may be told and no other host be asked."""
@@ -63,15 +69,15 @@ def test_parts_are_seen_reviewed_and_found_again(station: Any, page: Any, good: 
     told(page, ".badge", "2")
     page.keyboard.press("2")
     told(page, ".reviewing .part-name", "first.png")
-    page.keyboard.press("n")
+    answer(page, "n")
     told(page, ".reviewing .part-name", "second.png")
     page.keyboard.press("u")
-    page.keyboard.press("o")
+    answer(page, "o")
     told(page, ".reviewing .part-name", "second.png")
     page.keyboard.press("c")
     page.keyboard.type("looks fine")
     page.keyboard.press("Enter")
-    page.keyboard.press("o")
+    answer(page, "o")
     told(page, ".reviewing .note", "Nothing to review")
     answers = [(one["answer"], one["comment"]) for one in station.record.decision(first.id)["answers"]]
     assert answers == [("NG", ""), ("OK", "")]

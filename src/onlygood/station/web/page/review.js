@@ -9,6 +9,7 @@ import { Picture, stepOpacity, toggleRegions } from "./picture.js";
 import { sign, symbol, word } from "./verdicts.js";
 
 const AHEAD = 50;
+const LOOK_MS = 200; // a part must have been on the screen so long: a key pressed twice answers one part, not two
 
 export class Review {
   constructor(context) {
@@ -106,7 +107,7 @@ export class Review {
 
   async answer(answer) {
     const decision = this.again ?? this.queue[this.at];
-    if (!decision || this.busy || !this.context.may("operate")) return;
+    if (!decision || this.busy || !this.seen || !this.context.may("operate")) return;
     this.#busy(true);
     try {
       await post(ofDecision(decision.id, "/answer"), { answer, comment: this.comment.value.trim() });
@@ -172,6 +173,17 @@ export class Review {
     this.undo.disabled = this.again ? this.done.indexOf(this.again) === 0 : this.done.length === 0;
   }
 
+  async #look(decision) {
+    this.seen = false;
+    delete this.panel.dataset.seen;
+    if (!(await this.picture.show(decision))) return;
+    setTimeout(() => {
+      if (this.picture.decision?.id !== decision.id) return;
+      this.seen = true;
+      this.panel.dataset.seen = decision.id;
+    }, LOOK_MS);
+  }
+
   #draw() {
     this.#count();
     const decision = this.again ?? this.queue[this.at];
@@ -183,7 +195,7 @@ export class Review {
       replace(this.about);
       return;
     }
-    this.picture.show(decision);
+    this.#look(decision);
     const first = this.queue[this.at + 1];
     if (first?.picture && !this.again) new Image().src = ofDecision(first.id, "/image?display=true");
     replace(

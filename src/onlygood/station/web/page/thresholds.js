@@ -120,7 +120,8 @@ export class ThresholdEditor {
     this.previewing.disabled = !moved || looked;
     this.reset.disabled = Boolean(wanted) && !moved;
     this.apply.disabled = !(moved && looked && this.why.value.trim());
-    this.hint.textContent = !wanted ? t("model.hint-order") : !moved ? t("model.hint-move") : !looked ? t("model.hint-preview") : this.why.value.trim() ? "" : t("model.hint-why");
+    const filled = this.fields.ng.value && this.fields.review.value;
+    this.hint.textContent = !wanted && filled ? t("model.hint-order") : !moved ? t("model.hint-move") : !looked ? t("model.hint-preview") : this.why.value.trim() ? "" : t("model.hint-why");
   }
 
   #typed() {
