@@ -305,6 +305,7 @@ def test_review_is_answered_with_one_key_each(fake: FakeStation, visit: Any) -> 
         answer(page, "o")
         told(page, ".reviewing .part-name", waiting[2]["name"])
         told(page, ".waiting", "2 parts wait")
+        page.locator(".reviewing [data-seen]").wait_for()
         page.locator(".answer.ng").click()
         told(page, ".waiting", "1 part waits")
         answer(page, "o")
@@ -338,7 +339,8 @@ def test_a_key_pressed_twice_answers_one_part(fake: FakeStation, visit: Any) -> 
         page.locator(".reviewing [data-seen]").wait_for()
         page.evaluate(
             """() => new Promise((done) => {
-                const press = () => document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "n", bubbles: true}));
+                const key = () => new KeyboardEvent("keydown", {key: "n", bubbles: true});
+                const press = () => document.body.dispatchEvent(key());
                 const before = document.querySelector(".waiting").textContent;
                 press();
                 const again = setInterval(() => {
