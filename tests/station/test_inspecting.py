@@ -233,3 +233,39 @@ def test_grey_and_deep_images(make: Callable[..., Inspecting], gate: Gate) -> No
         Image.fromarray(array).save(buffer, "TIFF")
         decision = inspecting.submit(buffer.getvalue()).result(10).decision
         assert (decision.width, decision.height) == (50, 40)
+
+
+def test_a_database_that_is_gone_is_told_and_the_answers_go_on(client: Any, station: Any, good: bytes) -> None:
+    headers = {"Content-Type": "image/png"}
+    file = station.settings.data / "record.sqlite"
+    first = client.post("/inspect", content=good, headers=headers).json()
+    file.rename(file.with_name("away"))
+    answers = [client.post("/inspect", content=good, headers=headers) for _ in range(3)]
+    assert [answer.json()["recorded"] for answer in answers] == ["journal"] * 3
+    ready = client.get("/ready")
+    assert ready.status_code == 200 and ready.json()["problems"] and ready.json()["record"]["database"] == "gone"
+    assert "onlygood_database_up 0.0" in client.get("/metrics").text
+    # what needs the database says so, and changes nothing
+    before = station.recipes.get()
+    refused = client.put("/recipes/plate/thresholds", json={"ng": 9, "review": 8})
+    assert refused.status_code == 503 and int(refused.headers["retry-after"]) >= 1
+    assert station.recipes.get() is before
+    file.with_name("away").rename(file)
+    for _ in range(600):
+        if station.record.state["database"] == "ok" and not station.record.state["journal"]:
+            break
+        threading.Event().wait(0.05)
+    wanted = [first["id"], *(answer.json()["id"] for answer in answers)]
+    assert [station.record.decision(one)["id"] for one in wanted] == wanted
+
+
+def test_when_nothing_records_nothing_is_answered(client: Any, station: Any, good: bytes, monkeypatch: Any) -> None:
+    def full(_: Any) -> str:
+        raise NotRecordedError("The disk is full.", retry_after=7)
+
+    monkeypatch.setattr(station.record, "add", full)
+    refused = client.post("/inspect", content=good, headers={"Content-Type": "image/png"})
+    assert refused.status_code == 503 and refused.headers["retry-after"] == "7"
+    assert refused.json()["error"] == {"code": "not_recorded", "message": "The disk is full."}
+    batch = client.post("/inspect/batch", files=[("images", good)]).json()["decisions"]
+    assert batch[0]["error"]["code"] == "not_recorded"

@@ -27,6 +27,9 @@ from onlygood.station.web.tokens import Role, Tokens
 PUBLIC = {"/health", "/ready", "/login", "/logout", "/whoami", "/docs", "/openapi.json", "/"}
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
+#: Asked by POST, for their size, and change nothing.
+QUESTIONS = {"/recipes/x/thresholds/preview"}
+
 
 @pytest.fixture
 def given(settings: Settings) -> dict[str, str]:
@@ -62,7 +65,7 @@ def test_every_route_needs_a_token_and_unsafe_ones_more_than_view(guarded: TestC
         tried += 1
         assert guarded.request(method, path).status_code == 401, (method, path)
         assert guarded.request(method, path, headers=bearer("og_no")).status_code == 401, (method, path)
-        if method not in SAFE:
+        if method not in SAFE and path not in QUESTIONS:
             refused = guarded.request(method, path, headers=bearer(given["view"]))
             assert refused.status_code == 403, (method, path, refused.text)
     assert tried >= 10
