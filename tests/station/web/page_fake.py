@@ -23,6 +23,7 @@ from onlygood.station.errors import NotFoundError
 from onlygood.station.web import events, page
 from onlygood.station.web.events import Events
 
+VERDICTS = ("OK", "REVIEW", "NG")
 CSP = "default-src 'self'; frame-ancestors 'none'"
 THRESHOLDS = Thresholds(ng=3.1, review=2.55)
 MODEL = hashlib.sha256(b"model").hexdigest()
@@ -138,7 +139,12 @@ class FakeStation:
         ):
             digest = hashlib.sha256(str(index).encode()).hexdigest()
             self.drawn[digest] = pooled(index if truth == "good" else 20 + index % 4, int(truth == "defect"))
-            self.golden.append({"digest": digest, "name": f"known-{index}.jpg", "truth": truth, "score": score})
+            self.know(digest, f"known-{index}.jpg", truth, score)
+
+    def know(self, digest: str, name: str, truth: str, score: float, decision: str = "") -> None:
+        """Put an image into the golden set."""
+        one = {"digest": digest, "name": name, "truth": truth, "score": score, "decision_id": decision}
+        self.golden.append({**one, "time": now().isoformat(), "who": "anna"})
 
     def answer(self, identity: str, answer: str, who: str, comment: str = "") -> dict[str, Any]:
         """Note an answer."""
@@ -156,7 +162,7 @@ class FakeStation:
     def whole(self, decision: dict[str, Any]) -> dict[str, Any]:
         """With its answers."""
         answers = self.answers.get(decision["id"], [])
-        return {**decision, "answers": answers, "answer": answers[-1] if answers else None}
+        return {**decision, "picture_removed": None, "answers": answers, "answer": answers[-1] if answers else None}
 
     def candidate_of(self, passed: bool) -> dict[str, Any]:
         """A candidate whose gate passed, or let one defect through."""
@@ -168,6 +174,7 @@ class FakeStation:
             outcomes.append(
                 {
                     **one,
+                    "learned": False,
                     "now": {"verdict": str(self.thresholds.verdict(one["score"])), "score": one["score"]},
                     "then": then,
                     "passed": not escaped,
@@ -178,6 +185,8 @@ class FakeStation:
             "passed": passed,
             "reasons": reasons,
             "notes": [],
+            "good": sum(one["truth"] == "good" for one in self.golden),
+            "defects": sum(one["truth"] == "defect" for one in self.golden),
             "escapes": int(not passed),
             "false_rejects": 0,
             "allowed_false_rejects": 0,
@@ -189,8 +198,14 @@ class FakeStation:
             "time": now().isoformat(),
             "images": 274,
             "added": 34,
+            "left_out": 0,
+            "added_by_verdict": {"OK": 33, "REVIEW": 1, "NG": 0},
+            "parent": MODEL,
+            "promise": "",
             "warnings": [],
             "on_duty": False,
+            "stale": False,
+            "thresholds": {"ng": 3.04, "review": 2.5},
             "passed": passed,
             "gate": gate,
         }
@@ -246,6 +261,10 @@ def create_fake(station: FakeStation) -> FastAPI:
             "thresholds": limits,
             "since": station.activations[0]["time"],
             "problem": "",
+            "own_thresholds": limits,
+            "pixel_threshold": 2.0,
+            "activation": station.activations[0]["id"],
+            "info": {},
         }
         return {
             "recipes": [{"name": name, **one} for name in station.recipes],
@@ -313,17 +332,20 @@ def create_fake(station: FakeStation) -> FastAPI:
 
     @app.post("/decisions/{identity}/answer")
     def answers(identity: str, answer: str = Body(), comment: str = Body(default="")) -> Any:
-        find(identity)
-        return station.answer(identity, answer, "local", comment)
+        station.answer(identity, answer, "local", comment)
+        return find(identity)
 
     @app.get("/statistics")
     def statistics(recipe: str = "") -> Any:
         found = [station.whole(one) for one in station.decisions if recipe in ("", one["recipe"])]
         counts = Counter(one["verdict"] for one in found)
+        said = Counter((one["verdict"], one["answer"]["answer"]) for one in found if one["answer"])
         times = [one["wait_ms"] + one["inspect_ms"] for one in found] or [float("nan")]
         return {
-            "verdicts": {verdict: counts[verdict] for verdict in ("OK", "REVIEW", "NG")},
-            "answers": dict(Counter(one["answer"]["answer"] for one in found if one["answer"])),
+            "recipe": recipe,
+            "since": None,
+            "verdicts": {verdict: counts[verdict] for verdict in VERDICTS},
+            "answers": {verdict: {word: said[verdict, word] for word in ("OK", "NG")} for verdict in VERDICTS},
             "total": len(found),
             "to_review": sum(one["verdict"] == "REVIEW" and one["answer"] is None for one in found),
             "cycle_ms": {
@@ -356,6 +378,7 @@ def create_fake(station: FakeStation) -> FastAPI:
             "model": MODEL,
             "thresholds": {"ng": station.thresholds.ng, "review": station.thresholds.review},
             "promise": "At most 1% of good parts are called NG, as 240 good images say.",
+            "false_reject": 1 / 241,
             "calibration": station.calibration,
             "recent": recent,
         }
@@ -367,7 +390,7 @@ def create_fake(station: FakeStation) -> FastAPI:
 
         def both(scores: list[float]) -> Any:
             return {
-                when: dict(Counter(str(limits.verdict(score)) for score in scores))
+                when: {verdict: [str(limits.verdict(score)) for score in scores].count(verdict) for verdict in VERDICTS}
                 for when, limits in (("now", station.thresholds), ("then", wanted))
             }
 
@@ -433,6 +456,8 @@ def create_fake(station: FakeStation) -> FastAPI:
             if over
             else None
         )
+        direction = "rising" if alarm else ""
+        test = {"capital_log10": path[-1], "highest_log10": max(path), "direction": direction, "alarm": bool(alarm)}
         return {
             "model": MODEL,
             "parts": 400,
@@ -448,6 +473,8 @@ def create_fake(station: FakeStation) -> FastAPI:
             ],
             "calibration": station.calibration,
             "recent": recent.tolist(),
+            "tests": {"calibration": test, "start": {**test, "direction": "", "alarm": False}},
+            "comparison": {"distance": 0.1, "p_value": 0.2, "higher": 0.55},
         }
 
     @app.get("/recipes/{recipe}/golden")
@@ -458,7 +485,7 @@ def create_fake(station: FakeStation) -> FastAPI:
     def add_golden(recipe: str, decision_id: str = Body(), truth: str = Body()) -> Any:
         one = find(decision_id)
         station.drawn[one["digest"]] = station.drawn[decision_id]
-        station.golden.append({"digest": one["digest"], "name": one["name"], "truth": truth, "score": one["score"]})
+        station.know(one["digest"], one["name"], truth, one["score"], decision_id)
         return {}
 
     @app.delete("/recipes/{recipe}/golden/{digest}")

@@ -19,6 +19,8 @@ pytest.importorskip("fastapi", reason="the station needs onlygood[station]")
 from starlette.testclient import TestClient
 
 from onlygood.reports.colours import VERDICT_COLOURS, VERDICT_INK
+from onlygood.station.web import decisions, drift, golden, models, session, shapes, statistics
+from onlygood.station.web.app import ROUTERS
 from onlygood.station.web.page import colours_css, static_files
 
 PAGE = files("onlygood.station.web").joinpath("page")
@@ -112,6 +114,44 @@ def test_files_are_sent_with_their_type_and_only_once() -> None:
         assert (again.status_code, again.content) == (304, b"")
     for name in ("nothing.js", "..%2fpage.py", "%2e%2e/app.py", "page.py"):
         assert client.get(f"/static/{name}").status_code == 404
+
+
+def test_the_made_up_station_speaks_as_the_true_one_does() -> None:
+    """Else the tests below would say nothing of the page at a true station."""
+    station = FakeStation()
+    station.fill(20)
+    station.drifting = True
+    station.candidates = [station.candidate_of(True), station.candidate_of(False)]
+    client = TestClient(create_fake(station))
+    one = station.decisions[5]["id"]
+    tried = {"ng": 3.0, "review": 2.0, "last": 100}
+    for shape, answer in (
+        (session.Who, client.get("/whoami")),
+        (shapes.RecipesShape, client.get("/recipes")),
+        (shapes.ActivationsShape, client.get("/recipes/flange/activations")),
+        (decisions.PageShape, client.get("/decisions", params={"verdict": ["OK", "NG"], "limit": 5})),
+        (decisions.WithAnswersShape, client.get(f"/decisions/{one}")),
+        (decisions.WithAnswersShape, client.post(f"/decisions/{one}/answer", json={"answer": "OK", "comment": ""})),
+        (statistics.StatisticsShape, client.get("/statistics", params={"last": 10})),
+        (models.HistogramShape, client.get("/recipes/flange/histogram")),
+        (models.PreviewShape, client.post("/recipes/flange/thresholds/preview", json=tried)),
+        (models.CandidatesShape, client.get("/recipes/flange/candidates")),
+        (drift.DriftShape, client.get("/recipes/flange/drift")),
+        (golden.GoldenSetShape, client.get("/recipes/flange/golden")),
+    ):
+        shape.model_validate(answer.json())
+    asked = {re.sub("{identity}|{model}", "{one}", path) for path in create_fake(station).openapi()["paths"]}
+    assert asked <= documented()
+
+
+def documented() -> set[str]:
+    """Paths of the true application, with the names of their places made alike."""
+    from fastapi import FastAPI
+
+    app = FastAPI()
+    for router in ROUTERS:
+        app.include_router(router)
+    return {re.sub("{decision_id}|{sha256}", "{one}", path) for path in app.openapi()["paths"]}
 
 
 # In a browser.

@@ -4,6 +4,7 @@ import { get, ofRecipe, post, remove } from "./api.js";
 import { h, replace } from "./dom.js";
 import { moment, score, short, whole } from "./format.js";
 import { counted, t } from "./i18n.js";
+import { limits } from "./parts.js";
 import { sign, symbol } from "./verdicts.js";
 
 /** What the station says in its own words. */
@@ -83,6 +84,7 @@ export class Candidates {
       h("h3", {}, symbol(one.passed ? "OK" : "NG"), one.passed ? t("candidates.passed") : t("candidates.failed-gate")),
       h("p", {}, t("candidates.made", { time: moment(one.time), model: short(one.model), added: whole(one.added), images: whole(one.images) })),
       h("p", {}, t("candidates.gate", { escapes: whole(gate.escapes), rejects: whole(gate.false_rejects), allowed: whole(gate.allowed_false_rejects) })),
+      one.thresholds ? h("p", {}, t("candidates.thresholds", { limits: limits(one.thresholds) })) : null,
       remarks([...gate.reasons, ...one.warnings, ...gate.notes]),
       outcomes,
       one.on_duty
