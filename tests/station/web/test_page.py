@@ -19,7 +19,7 @@ pytest.importorskip("fastapi", reason="the station needs onlygood[station]")
 from starlette.testclient import TestClient
 
 from onlygood.reports.colours import VERDICT_COLOURS, VERDICT_INK
-from onlygood.station.web import decisions, drift, golden, models, session, shapes, statistics
+from onlygood.station.web import decisions, drift, events, golden, models, session, shapes, statistics
 from onlygood.station.web.app import ROUTERS
 from onlygood.station.web.page import colours_css, static_files
 
@@ -306,7 +306,8 @@ def test_a_lost_connection_cannot_be_missed_and_mends_itself(fake: FakeStation, 
 
 
 @in_browser
-def test_trouble_is_told_above_every_view(fake: FakeStation, visit: Any) -> None:
+def test_trouble_is_told_above_every_view(fake: FakeStation, visit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "STATUS_SECONDS", 0.5)
     fake.state["record"] = {"database": "gone", "journal": 12, "message": "no route to the database"}
     fake.state["recipes"][0]["problem"] = "given.og is no model file"
     with visit("live") as page:
@@ -316,7 +317,6 @@ def test_trouble_is_told_above_every_view(fake: FakeStation, visit: Any) -> None
             told(page, ".banners", "The database is gone: decisions go to the journal. 12 are waiting")
             told(page, ".banners", "given.og is no model file")
         fake.state = {**fake.state, "ready": False, "reasons": ["256 images wait already."]}
-        fake.events._last = (float("-inf"), b"")
         told(page, ".banner.bad", "256 images wait already.")
 
 

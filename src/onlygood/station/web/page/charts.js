@@ -96,7 +96,7 @@ export function histogram(width, height, sets, [low, high], zones = null) {
   const beyond = Math.max(...sets.flatMap(({ scores }) => scores), low) > high;
   drawing.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: bottom, y2: bottom }));
   for (const value of ticks(low, high, Math.max(3, Math.floor(width / 130)))) {
-    if (x(value) > width - RIGHT - 30 && beyond) continue;
+    if (x(value) > width - RIGHT - 84 && beyond) continue;
     drawing.append(s("line", { class: "axis", x1: x(value), x2: x(value), y1: bottom, y2: bottom + 5 }), s("text", { x: x(value), y: bottom + 20, "text-anchor": "middle" }, tick(value)));
   }
   if (beyond) drawing.append(s("text", { x: width - RIGHT, y: bottom + 20, "text-anchor": "end" }, `≥ ${score(high)}`));

@@ -28,8 +28,7 @@ export class History {
       this.name,
       input("since", t("history.since"), { type: "datetime-local" }),
       input("until", t("history.until"), { type: "datetime-local" }),
-      input("min_score", t("history.min-score"), { type: "number", step: "any" }),
-      input("max_score", t("history.max-score"), { type: "number", step: "any" }),
+      h("div", { class: "pair" }, input("min_score", t("history.min-score"), { type: "number", step: "any" }), input("max_score", t("history.max-score"), { type: "number", step: "any" })),
       choice("order", t("history.order"), [["newest", t("history.newest")], ["oldest", t("history.oldest")], ["score", t("history.by-score")]]),
       h("div", { class: "row" }, h("button", { type: "reset" }, t("history.reset")), (this.csv = h("a", { class: "button", download: "decisions.csv" }, t("history.csv")))),
     );

@@ -10,6 +10,7 @@ import { symbol, word } from "./verdicts.js";
 
 const STRIP = 40;
 const SLOWEST_MS = 200; // between two parts on the screen; a faster line is counted in full, and shown in part
+const COUNT_MS = 700; // from a part to the counters that know it
 const COUNTED = 1000;
 
 export class Live {
@@ -47,6 +48,7 @@ export class Live {
   stop() {
     clearInterval(this.timer);
     clearTimeout(this.pacing);
+    clearTimeout(this.counting);
     this.picture.close();
   }
 
@@ -60,6 +62,10 @@ export class Live {
   decision(decision) {
     if (this.context.recipe && decision.recipe !== this.context.recipe) return;
     this.recent = [decision, ...this.recent.filter((one) => one.id !== decision.id)].slice(0, STRIP);
+    this.counting ??= setTimeout(() => {
+      this.counting = null;
+      this.counts().catch(() => {});
+    }, COUNT_MS);
     if (this.held) {
       this.missed += 1;
       this.#holding();
