@@ -36,17 +36,17 @@ def rows_of(url: str, table: str) -> list[tuple]:
         return [tuple(map(repr, row)) for row in connection.execute(sa.text(f"SELECT * FROM {table} ORDER BY 1"))]
 
 
-@pytest.mark.parametrize("table", sorted(metadata.tables))
-def test_no_row_of_any_table_can_be_changed_or_removed(filled: Record, url: str, table: str) -> None:
-    before = rows_of(url, table)
-    assert before
-    statements = [f"UPDATE {table} SET time = time", f"DELETE FROM {table}"]
-    if url.startswith("postgresql"):
-        statements.append(f"TRUNCATE {table} CASCADE")
-    for statement in statements:
-        with pytest.raises(sa.exc.DBAPIError, match="append-only"), engine_of(url).begin() as connection:
-            connection.execute(sa.text(statement))
-    assert rows_of(url, table) == before
+def test_no_row_of_any_table_can_be_changed_or_removed(filled: Record, url: str) -> None:
+    for table in metadata.tables:
+        before = rows_of(url, table)
+        assert before
+        statements = [f"UPDATE {table} SET time = time", f"DELETE FROM {table}"]
+        if url.startswith("postgresql"):
+            statements.append(f"TRUNCATE {table} CASCADE")
+        for statement in statements:
+            with pytest.raises(sa.exc.DBAPIError, match="append-only"), engine_of(url).begin() as connection:
+                connection.execute(sa.text(statement))
+        assert rows_of(url, table) == before
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
