@@ -19,7 +19,7 @@ def test_an_inspected_part_is_found_seen_and_answered(client: Any, good: bytes, 
     found = client.get("/decisions", params={"order": "score", "limit": 1}).json()["decisions"][0]
     shared = set(said[1]) & set(found)
     assert {"id", "verdict", "score", "p_value", "regions", "digest", "thresholds"} <= shared
-    assert all(found[name] == said[1][name] for name in shared)
+    assert {name: found[name] for name in shared} == {name: said[1][name] for name in shared}
     where = f"/decisions/{found['id']}"
     assert client.get(f"{where}/image").content == dented
     with Image.open(io.BytesIO(client.get(f"{where}/overlay.png").content)) as overlay:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, StreamingResponse
 
 from onlygood.inspection import Verdict
 from onlygood.station.inspecting import clean
@@ -110,7 +110,7 @@ Filters = Annotated[reading.Query, Depends(filters)]
 Number = Annotated[int | None, Query(ge=0, lt=2**63)]
 
 
-@router.get("/decisions", summary="Decisions by filter")
+@router.get("/decisions", summary="Decisions by filter", response_model=PageShape)
 def decisions(
     station: TheStation,
     user: Viewer,
@@ -119,25 +119,25 @@ def decisions(
     cursor: Annotated[Number, Query(description="`next` of the page before, with the same filters and order.")] = None,
     before: Annotated[Number, Query(description="Recorded before the decision of this `seq`.")] = None,
     after: Annotated[Number, Query(description="Recorded after the decision of this `seq`.")] = None,
-) -> PageShape:
+) -> JSONResponse:
     """A page; follow `next` for more. What is recorded meanwhile shifts no page."""
     asked = replace(query, limit=limit, before=before, after=after)
     found = station.record.decisions(asked if cursor is None else asked.behind(cursor))
     more = found[-1]["seq"] if len(found) == limit else None
-    return PageShape(decisions=[RecordedShape.model_validate(one) for one in found], next=more)
+    return JSONResponse({"decisions": found, "next": more})
 
 
-@router.get("/decisions/{decision_id}", summary="One decision")
-def decision(decision_id: Id, station: TheStation, user: Viewer) -> WithAnswersShape:
+@router.get("/decisions/{decision_id}", summary="One decision", response_model=WithAnswersShape)
+def decision(decision_id: Id, station: TheStation, user: Viewer) -> JSONResponse:
     """With all answers."""
-    return WithAnswersShape.model_validate(station.record.decision(decision_id))
+    return JSONResponse(station.record.decision(decision_id))
 
 
-@router.post("/decisions/{decision_id}/answer", summary="Say whether the part is good")
-def answer(decision_id: Id, body: NewAnswer, station: TheStation, user: Operator) -> WithAnswersShape:
+@router.post("/decisions/{decision_id}/answer", summary="Say whether the part is good", response_model=WithAnswersShape)
+def answer(decision_id: Id, body: NewAnswer, station: TheStation, user: Operator) -> JSONResponse:
     """The latest answer counts; all are kept with who gave them."""
     station.record.answer(decision_id, body.answer, user.name, clean(body.comment, COMMENT_LENGTH))
-    return WithAnswersShape.model_validate(station.record.decision(decision_id))
+    return JSONResponse(station.record.decision(decision_id))
 
 
 def _content(*kinds: str) -> dict[int | str, dict[str, Any]]:

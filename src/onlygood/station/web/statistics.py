@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse
 
 from onlygood.station.record.reading import as_utc
 from onlygood.station.web.access import TheStation, Viewer
@@ -60,14 +61,14 @@ class StatisticsShape(BaseModel):
     parts_per_hour: int = Field(description="Decisions of the hour until now.")
 
 
-@router.get("/statistics", summary="Counts and cycle times")
+@router.get("/statistics", summary="Counts and cycle times", response_model=StatisticsShape)
 def statistics(
     station: TheStation,
     user: Viewer,
     recipe: Annotated[str, Query(max_length=NAME_LENGTH, description="Empty for all.")] = "",
     since: Annotated[datetime.datetime | None, Query(description="Counts from then on; ISO 8601.")] = None,
     last: Annotated[int, Query(ge=1, le=100_000, description="Parts that the cycle times are of.")] = 1000,
-) -> StatisticsShape:
+) -> JSONResponse:
     """Counts of verdicts and answers, cycle times of the last parts, parts per hour."""
     moment = None if since is None else as_utc(since, "since")
-    return StatisticsShape.model_validate(station.record.statistics(recipe, moment, last))
+    return JSONResponse(station.record.statistics(recipe, moment, last))
