@@ -84,6 +84,15 @@ def test_every_route_needs_a_token_and_unsafe_ones_more_than_view(guarded: TestC
         ("PUT", "/recipes/plate/model", "engineer"),
         ("PUT", "/recipes/plate/thresholds", "engineer"),
         ("POST", "/recipes/plate/rollback", "engineer"),
+        ("GET", "/recipes/plate/histogram", "view"),
+        ("GET", "/recipes/plate/drift", "view"),
+        ("GET", "/recipes/plate/candidates", "view"),
+        ("POST", "/recipes/plate/thresholds/preview", "operate"),
+        ("POST", "/recipes/plate/drift/restart", "operate"),
+        ("POST", "/recipes/plate/candidates", "operate"),
+        ("POST", f"/recipes/plate/candidates/{'0' * 64}/activate", "engineer"),
+        ("POST", "/recipes/plate/golden", "engineer"),
+        ("DELETE", f"/recipes/plate/golden/{'0' * 64}", "engineer"),
     ],
 )
 def test_roles(guarded: TestClient, given: dict[str, str], method: str, path: str, needed: str) -> None:
