@@ -66,6 +66,7 @@ def test_confirmed_parts_become_a_candidate_that_a_person_puts_on_duty(station, 
     assert answer.status_code == 200 and answer.json()["model"] == one["model"]
     duty = station.recipes.get("plate")
     assert duty.model == one["model"] and duty.thresholds.ng == made.calibration_.ng_threshold
+    assert answer.json()["thresholds"] == one["thresholds"]
     assert pass_through(station, png(20)).score == pytest.approx(0, abs=1e-3)  # learned
     row = station.record.models("plate")[0]
     assert row["origin"] == "candidate" and row["info"]["added_by_verdict"] != {}

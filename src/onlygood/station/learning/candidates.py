@@ -342,6 +342,7 @@ class Candidates:
     def _told(self, duty: Duty, row: Mapping[str, Any], score: bool) -> dict[str, Any]:
         table = {"model": row["sha256"], "time": row["time"], "parent": row["parent"], "images": row["info"]["images"]}
         info = {name: row["info"][name] for name in ("promise", "added_by_verdict", "warnings")}
+        table["thresholds"] = {"ng": row["info"]["ng_threshold"], "review": row["info"]["review_threshold"]}
         table |= info | {"added": len(row["info"]["added"]), "left_out": len(row["info"]["left_out"])}
         try:
             gate = self.gate(duty.name, row["sha256"], score)

@@ -138,6 +138,7 @@ class CandidateShape(BaseModel):
     left_out: int = Field(description="Confirmed images that it did not learn.")
     added_by_verdict: dict[str, int] = Field(description="What they were called when they came.")
     promise: str
+    thresholds: Limits = Field(description="That it is judged with and goes on duty with.")
     warnings: list[str]
     passed: bool = Field(description="Whether it may be put on duty now.")
     on_duty: bool
