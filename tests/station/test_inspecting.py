@@ -119,6 +119,14 @@ def test_draining_answers_what_was_taken(make: Callable[..., Inspecting], gate: 
     assert all(future.done() and future.result() for future in taken) and len(gate.added) == 12
 
 
+def test_what_was_taken_cannot_be_called_off(make: Callable[..., Inspecting], gate: Gate, good: bytes) -> None:
+    inspecting = make()
+    futures = [inspecting.submit(good) for _ in range(5)]
+    assert not any(future.cancel() for future in futures)
+    gate.open.set()
+    assert all(future.result(10) for future in futures) and len(gate.added) == 5
+
+
 def test_a_listener_that_fails_stops_nothing(make: Callable[..., Inspecting], gate: Gate, good: bytes) -> None:
     def failing(_: Any) -> None:
         raise RuntimeError("an output's fault")

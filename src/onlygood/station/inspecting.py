@@ -173,6 +173,7 @@ class Inspecting:
         with self._changed:
             if self._stopping:
                 raise BusyError("The station is stopping. Ask again when it is back.", retry_after=5)
+            job.future.set_running_or_notify_cancel()  # nobody can call it off any more: what is taken is recorded
             try:
                 self._waiting.put_nowait(job)
             except queue.Full:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import ipaddress
 import json
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -67,7 +70,7 @@ def start(tmp_path: Path, models: dict[str, Path]) -> Iterator[Callable[..., Run
             [*words, "--model", f"plate={models['a']}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         lines = [process.stdout.readline() for _ in range(4)] if process.stdout else []
-        found = re.search(r"http://\S+", lines[0])
+        found = re.search(r"https?://\S+", lines[0])
         assert found, (lines, process.stderr.read() if process.stderr else "")
         made.append(Running(process, data, found[0], lines))
         return made[-1]
@@ -216,6 +219,35 @@ def test_answers_do_not_wait_for_the_clients_acknowledgement(tmp_path: Path) -> 
         server.should_exit = True
         thread.join()
     assert options and all(options)
+
+
+def test_https(start: Callable[..., Running], tmp_path: Path, good: bytes) -> None:
+    certificate, key = self_signed(tmp_path)
+    running = start(f'certificate = "{certificate}"\nkey = "{key}"')
+    assert running.address.startswith("https://127.0.0.1:")
+    trusted = ssl.create_default_context(cafile=certificate)
+    with httpx.Client(base_url=running.address, verify=trusted, timeout=60) as client:
+        assert client.post("/inspect", content=good, headers=PNG).status_code == 200
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key."""
+    x509 = pytest.importorskip("cryptography.x509", reason="making a certificate needs cryptography")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "station")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - datetime.timedelta(1))
+    builder = builder.not_valid_after(now + datetime.timedelta(1)).add_extension(address, critical=False)
+    plain = serialization.NoEncryption()
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "station.pem").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem))
+    (folder / "station.key").write_bytes(key.private_bytes(pem, form, plain))
+    return folder / "station.pem", folder / "station.key"
 
 
 def test_what_cannot_start_is_one_error(models: dict[str, Path], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from onlygood.errors import (
     DataError,
@@ -109,6 +110,21 @@ def told(error: OnlyGoodError) -> tuple[int, str, str]:
     raise AssertionError  # OnlyGoodError stands last
 
 
+def log_refusal(scope: Scope, status: int, code: str, message: str) -> None:
+    """A line for what was not done, and for whom."""
+    client = scope.get("client")
+    log(
+        "refused",
+        level="warning",
+        status=status,
+        code=code,
+        problem=message,
+        method=scope["method"],
+        path=scope["path"][:200],
+        client=client[0] if client else "",
+    )
+
+
 def install(app: FastAPI, telemetry: Telemetry) -> None:
     """Have the application answer all errors this way, and count them."""
 
@@ -116,7 +132,7 @@ def install(app: FastAPI, telemetry: Telemetry) -> None:
         assert isinstance(error, OnlyGoodError)
         status, code, message = told(error)
         telemetry.refused(code)
-        log("refused", level="warning", status=status, code=code, message=message, path=request.url.path)
+        log_refusal(request.scope, status, code, message)
         headers = {"Retry-After": str(error.retry_after)} if isinstance(error, BusyError) else {}
         return response(status, code, message, {**headers, **_closing(request)})
 
@@ -124,6 +140,7 @@ def install(app: FastAPI, telemetry: Telemetry) -> None:
         assert isinstance(error, HTTPException)
         code = CODES.get(error.status_code, "error")
         telemetry.refused(code)
+        log_refusal(request.scope, error.status_code, code, str(error.detail))
         headers = dict(error.headers or {})
         if error.status_code in (408, 413):  # the rest of the body is not read
             headers["Connection"] = "close"

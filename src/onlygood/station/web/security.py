@@ -56,6 +56,7 @@ class Security:
             return
         status, code, message = refusal
         self._telemetry.refused(code)
+        errors.log_refusal(scope, status, code, message)
         # the body is not read, so the connection cannot carry another request
         more = {"Connection": "close", **({"Retry-After": "1"} if status == 429 else {})}
         await errors.response(status, code, message, more)(scope, receive, dressed)
