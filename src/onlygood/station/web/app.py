@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.responses import HTMLResponse
 
 import onlygood
@@ -25,9 +25,10 @@ from onlygood.station.web import (
     session,
     statistics,
 )
+from onlygood.station.web.access import Needs
 from onlygood.station.web.limits import Bodies
 from onlygood.station.web.security import Security
-from onlygood.station.web.tokens import Tokens
+from onlygood.station.web.tokens import Role, Tokens
 
 ROUTERS = (
     inspect.router,
@@ -63,7 +64,9 @@ def create_app(station: Station) -> FastAPI:
     app.state.tokens = Tokens(station.settings.data)
     errors.install(app, station.telemetry)
     for router in ROUTERS:
-        app.include_router(router, responses=errors.ANY)
+        # the stream itself knows nothing of users
+        needs = [Depends(Needs(Role.VIEW))] if router is events.router else []
+        app.include_router(router, responses=errors.ANY, dependencies=needs)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

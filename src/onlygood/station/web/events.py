@@ -215,9 +215,10 @@ router = APIRouter(tags=["page"])
 
 @router.get(
     "/events",
+    summary="Decisions as they are made",
     response_class=Response,
     responses={200: {"content": {"text/event-stream": {}}, "description": "`decision` and `status` events."}},
 )
 async def events(request: Request) -> Response:
-    """Decisions as they are made, and the state of the station every five seconds."""
+    """As server-sent events, and the state of the station every five seconds."""
     return EventStream(request.app.state.station.events)
