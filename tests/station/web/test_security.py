@@ -87,7 +87,7 @@ def test_every_route_needs_a_token_and_unsafe_ones_more_than_view(guarded: TestC
         ("GET", "/recipes/plate/histogram", "view"),
         ("GET", "/recipes/plate/drift", "view"),
         ("GET", "/recipes/plate/candidates", "view"),
-        ("POST", "/recipes/plate/thresholds/preview", "operate"),
+        ("POST", "/recipes/plate/thresholds/preview", "view"),
         ("POST", "/recipes/plate/drift/restart", "operate"),
         ("POST", "/recipes/plate/candidates", "operate"),
         ("POST", f"/recipes/plate/candidates/{'0' * 64}/activate", "engineer"),

@@ -179,7 +179,7 @@ def histogram(recipe: Name, station: TheStation, user: Viewer, last: Last = 1000
 
 
 @router.post("/{recipe}/thresholds/preview", summary="Try other thresholds")
-def preview(recipe: Name, body: Tried, station: TheStation, user: Operator) -> PreviewShape:
+def preview(recipe: Name, body: Tried, station: TheStation, user: Viewer) -> PreviewShape:
     """Changes nothing."""
     thresholds = Thresholds(body.ng, body.review)
     return PreviewShape.model_validate(plain(station.learning.preview(recipe, thresholds, body.last)))
