@@ -83,7 +83,7 @@ class FakeStation:
     def activation(self, model: str, thresholds: Thresholds, who: str, why: str, ago: int) -> dict[str, Any]:
         """One line of what was on duty, from so many minutes ago."""
         time = now() - datetime.timedelta(minutes=ago)
-        limits = {"ng_threshold": thresholds.ng, "review_threshold": thresholds.review}
+        limits = {"thresholds": {"ng": thresholds.ng, "review": thresholds.review}}
         return {"id": new_id(), "time": time.isoformat(), "model": model, **limits, "who": who, "why": why}
 
     def add(self, score: float, *, name: str = "", recipe: str = "", ago: float = 0.0, keep: bool = True) -> Decision:
@@ -362,7 +362,7 @@ def create_fake(station: FakeStation) -> FastAPI:
     @app.post("/recipes/{recipe}/rollback")
     def rollback(recipe: str) -> Any:
         before = station.activations[1]
-        station.thresholds = Thresholds(before["ng_threshold"], before["review_threshold"])
+        station.thresholds = Thresholds(**before["thresholds"])
         station.activations.insert(
             0, {**before, "id": new_id(), "time": now().isoformat(), "who": "local", "why": "rolled back"}
         )

@@ -119,6 +119,8 @@ def test_thresholds_are_moved_and_taken_back(station: Any, page: Any, good: byte
     assert re.search(r"1 → 0\s*−1", row), row  # one part less would have been NG
     page.get_by_role("button", name="Apply").click()
     told(page, ".activations li.on", "to see")
+    moved = page.locator(".activations li.on").inner_text()
+    assert "–" not in moved and re.search(r"NG > [\d.,]+, REVIEW > [\d.,]+", moved), moved
     assert station.recipes.get("plate").thresholds.ng == pytest.approx(2 * bad.score, rel=1e-4)
     trail = str(station.record.audit_trail(10))
     assert "to see" in trail and "local" in trail

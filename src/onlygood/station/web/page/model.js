@@ -77,7 +77,7 @@ export class Model {
             "li",
             { class: index ? "" : "on" },
             h("p", {}, h("b", {}, moment(one.time)), " ", h("code", { title: one.model }, short(one.model))),
-            h("p", { class: "soft" }, t("model.limits", { ng: score(one.ng_threshold), review: score(one.review_threshold), who: one.who || "–" }), one.why ? h("q", {}, one.why) : null),
+            h("p", { class: "soft" }, t("model.limits", { ng: score(one.thresholds.ng), review: score(one.thresholds.review), who: one.who || "–" }), one.why ? h("q", {}, one.why) : null),
           ),
         ),
       ),
@@ -86,7 +86,7 @@ export class Model {
   }
 
   async #rollBack(before) {
-    const question = t("model.roll-back-sure", { model: short(before.model), ng: score(before.ng_threshold), review: score(before.review_threshold), time: moment(before.time) });
+    const question = t("model.roll-back-sure", { model: short(before.model), ng: score(before.thresholds.ng), review: score(before.thresholds.review), time: moment(before.time) });
     if (!(await this.context.sure(question, t("model.roll-back")))) return;
     if (await this.context.attempt(() => post(ofRecipe(this.recipe, "/rollback")))) {
       this.context.say(t("model.rolled-back"));
