@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from onlygood.evaluation.runs.records import Record
     from onlygood.evaluation.runs.running import Outcome, RunEngine
 
+#: In the folder of shared features: that of fine-tuned backbones.
+TUNED = "tuned"
 #: Exit status if a run of the sweep failed; the others are done all the same.
 SOME_FAILED = 2
 
@@ -109,7 +111,16 @@ def run(
     planned = plan(asked.pop("roots"), asked.pop("candidates"), **asked)
     shared = None if not share else features or into.with_name(f"{into.name}.features")
     with TerminalProgress() as bars:
-        outcome = run_sweep(planned, records, running, features=shared, retry=retry, progress=bars, told=told)
+        outcome = run_sweep(
+            planned,
+            records,
+            running,
+            features=shared,
+            tunings=None if shared is None else shared / TUNED,
+            retry=retry,
+            progress=bars,
+            told=told,
+        )
     _summary(outcome, into, shared)
     if outcome.failed:
         raise typer.Exit(SOME_FAILED)

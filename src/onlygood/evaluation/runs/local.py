@@ -45,10 +45,12 @@ class LocalEngine:
     Args:
         workers: Processes.
         threads: Threads of each: of the detector, the search, torch and linear algebra.
+        fresh: Whether each run has a process of its own, so that its peak of memory holds nothing that an earlier run
+            left behind.
     """
 
-    def __init__(self, workers: int, threads: int) -> None:
-        self.workers, self.threads = workers, threads
+    def __init__(self, workers: int, threads: int, *, fresh: bool = False) -> None:
+        self.workers, self.threads, self.fresh = workers, threads, fresh
         self._all: list[_Worker] = []
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Record]:
@@ -103,6 +105,10 @@ class LocalEngine:
             self._all.remove(worker)
             return None
         worker.task = None
+        if self.fresh:
+            worker.connection.close()  # upon which it ends by itself
+            worker.process.join()
+            self._all.remove(worker)
         return record
 
     def _start(self) -> _Worker:
