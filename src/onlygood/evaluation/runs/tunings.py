@@ -12,6 +12,8 @@ from onlygood.evaluation.runs.spec import RunSpec
 if TYPE_CHECKING:
     from onlygood.methods import Detector
 
+#: The folder's usual name, in that of shared features.
+TUNED = "tuned"
 #: Parameters of a detector that the fine-tuned backbone follows from, besides the images and the seed.
 _PARAMETERS = ("backbone", "weights", "size", "device", "fine_tune")
 
