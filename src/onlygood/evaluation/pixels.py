@@ -242,4 +242,3 @@ def _pairs(maps: Maps, masks: Masks) -> Iterator[tuple[NDArray[np.float32], NDAr
         if not np.isfinite(values).all():
             raise ParameterError(f"Map {number} holds values that are not finite.")
         yield values, truth
-
