@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from records import replace_between
 from scipy import ndimage
 from sklearn import metrics as sk
 from torchmetrics import classification as tm
@@ -31,9 +30,9 @@ from onlygood.evaluation import Region, aupro, auroc, average_precision, best_f1
 from onlygood.evaluation.testset import TestRun, run_test
 from onlygood.images import find_good_images, find_labelled_images
 from onlygood.images.sources import spread
+from records import replace_between
 
-if not hasattr(np, "trapz"):
-    np.trapz = np.trapezoid  # adeval calls it by the name it had before NumPy 2.4
+vars(np).setdefault("trapz", np.trapezoid)  # adeval calls it by the name it had before NumPy 2.4
 
 from adeval import auroc_aupr_aupro  # noqa: E402
 from adeval.au_pro import calculate_au_pro  # noqa: E402

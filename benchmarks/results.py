@@ -17,12 +17,11 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-from records import replace_between
-
 import onlygood
 from onlygood.evaluation.runs import Candidate, LocalEngine, Record, Records, RunSpec, Sweep, plan, run_sweep
 from onlygood.parallel import cores
 from onlygood.progress import TerminalProgress
+from records import replace_between
 
 SEEDED = (0, 1, 2)
 LDKNN_PUBLISHED = "99.1, ResNet-18 (K = 5)"

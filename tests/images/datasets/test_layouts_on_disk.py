@@ -14,8 +14,8 @@ from dataset_trees import BUILDERS, COUNTS
 
 from onlygood.errors import DataError, DataWarning
 from onlygood.images import ImageSource, as_sources, reading
-from onlygood.images.datasets.cifar10 import load_cifar10
 from onlygood.images.datasets import LAYOUTS, check_dataset, open_dataset, published, recognise
+from onlygood.images.datasets.cifar10 import load_cifar10
 
 LABELS_IN_MASKS = "kolektor_sdd"
 
