@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from onlygood.evaluation.runs.local import THREAD_VARIABLES, LocalEngine
+from onlygood.evaluation.runs.local import LocalEngine
 from onlygood.evaluation.runs.records import Records
 from onlygood.evaluation.runs.running import run_sweep
 from onlygood.evaluation.runs.sweep import Candidate, Sweep, plan
+from onlygood.parallel import THREAD_VARIABLES
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 

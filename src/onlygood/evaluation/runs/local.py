@@ -14,15 +14,8 @@ from typing import Any
 
 from onlygood.evaluation.runs.measuring import Task, failed, measure, now
 from onlygood.evaluation.runs.records import Record
+from onlygood.parallel import THREAD_VARIABLES
 
-#: What libraries read when they are loaded: how many threads OpenMP, OpenBLAS, MKL and others may start.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 #: Tries of a run whose worker is killed.
 TRIES = 2
 
