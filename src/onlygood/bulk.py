@@ -29,9 +29,9 @@ class Bulk:
     """What became of the images.
 
     Attributes:
-        into: Folder or URI of the Parquet files. Columns: `path`, `verdict` (OK, REVIEW, NG), `score`, `p_value`, `width`,
-            `height`, `regions` (JSON, as `Region.as_dict`) and `error`, which is null unless the image could not be
-            inspected; then the others are.
+        into: Folder or URI of the Parquet files. Columns: `path`, `verdict` (OK, REVIEW, NG), `score`, `p_value`,
+            `width`, `height`, `regions` (JSON, as `Region.as_dict`) and `error`, which is null unless the image could
+            not be inspected; then the others are.
         verdicts: Number of images by verdict.
         failed: Number of those that could not be inspected.
     """
