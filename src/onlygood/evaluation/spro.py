@@ -89,8 +89,8 @@ def spro(
         raise ParameterError(
             f"sPRO needs regions and pixels outside them, but there are {n_regions} regions and {n_normal} such pixels."
         )
-    found = areas(_Saturated(maps, regions, n_regions), counts, limits, most_pixels)
-    return {limit: area / limit for limit, area in zip(limits, found)}
+    under = areas(_Saturated(maps, regions, n_regions), counts, limits, most_pixels)
+    return {limit: area / limit for limit, area in zip(limits, under)}
 
 
 class _Saturated:
