@@ -55,9 +55,11 @@ def test_without_ray_the_error_says_how_to_get_it(tmp_path: Path) -> None:
 def test_rows_are_what_inspect_says(model: Path, folder: Path, tmp_path: Path, stored: bool) -> None:
     import pyarrow.parquet as parquet
 
-    done = inspect_bulk(model, f"local://{folder}" if stored else folder, tmp_path / "into", workers=1)
-    assert done.failed == 1 and sum(done.verdicts.values()) == 4
+    asked = f"file://{folder}" if stored else [folder, folder / "missing.png"]
+    done = inspect_bulk(model, asked, tmp_path / "into", workers=1)
+    assert done.failed == (1 if stored else 2) and sum(done.verdicts.values()) == 4
     rows = {Path(row["path"]).name: row for row in parquet.read_table(tmp_path / "into").to_pylist()}
+    assert stored or "missing.png" in rows.pop("missing.png")["error"]
     broken = rows.pop("broken.png")
     assert "broken.png" in broken["error"] and broken["verdict"] is None and broken["score"] is None
     detector = onlygood.load(model, threads=1)

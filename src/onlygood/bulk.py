@@ -7,6 +7,7 @@ Parquet files, one row for each image.
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -90,6 +91,8 @@ def _run(ray: Any, model: bytes, stored: bool, files: list[str], target: str, wo
     import ray.data as data
 
     data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of every step
+    kept = ray.put(model)
     try:
         if stored:
             endings = sorted(ending.lstrip(".") for ending in EXTENSIONS)
@@ -102,8 +105,8 @@ def _run(ray: Any, model: bytes, stored: bool, files: list[str], target: str, wo
             _Inspector,
             batch_size=BATCH,
             batch_format="pyarrow",
-            fn_constructor_kwargs={"model": ray.put(model), "threads": threads},
-            concurrency=workers,
+            fn_constructor_kwargs={"model": [kept], "threads": threads},
+            compute=data.ActorPoolStrategy(size=workers),
             num_cpus=threads,
             runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, str(threads))},
         ).write_parquet(target)
@@ -116,13 +119,13 @@ def _run(ray: Any, model: bytes, stored: bool, files: list[str], target: str, wo
 class _Inspector:
     """A worker: the detector, loaded once."""
 
-    def __init__(self, model: Any, threads: int) -> None:
+    def __init__(self, model: list[Any], threads: int) -> None:
         import ray
 
         from onlygood.methods import load
 
         with tempfile.NamedTemporaryFile(suffix=".og", delete=False) as file:
-            file.write(ray.get(model))
+            file.write(ray.get(model[0]))
         try:
             self._detector = load(file.name, threads=threads)
         finally:
@@ -169,7 +172,13 @@ def _listed(images: str | Path | Sequence[str | Path]) -> tuple[bool, list[str]]
     if all(stored):
         return True, asked
     paths = [Path(one).absolute() for one in asked]
-    return False, [str(file) for path in paths for file in (find_images(path) if path.is_dir() else [path])]
+    return False, [str(file) for path in paths for file in _files(path)]
+
+
+def _files(path: Path) -> list[Path]:
+    """The images of a folder, or the file itself; one that is missing gets a row with an error, as a damaged one."""
+    is_file = path.is_file() or (path.suffix and not path.is_dir())
+    return [path] if is_file else find_images(path)
 
 
 @contextmanager
