@@ -19,6 +19,7 @@ from typing import Any
 
 import onlygood
 from onlygood.evaluation.runs import Candidate, LocalEngine, Record, Records, RunSpec, Sweep, plan, run_sweep
+from onlygood.images.datasets import DataSet
 from onlygood.parallel import cores
 from onlygood.progress import TerminalProgress
 from records import replace_between
@@ -121,12 +122,14 @@ def set_of(spec: RunSpec) -> str:
 def planned(data: Path, rows: Sequence[str], seeds: int, train: int) -> tuple[Sweep, dict[RunSpec, str]]:
     """The runs of these rows on all sets, row by row, and the row of each."""
     row_of: dict[RunSpec, str] = {}
+    sets: dict[str, DataSet] = {}
     for name in rows:
         row = ROWS[name]
         candidate = Candidate(row.method, row.preset, row.parameters, row.seeds[:seeds])
         sweep = plan([data, "elpv"], [candidate], most_train=train)
         row_of |= dict.fromkeys(sweep.specs, name)
-    return Sweep(tuple(row_of), sweep.data), row_of
+        sets |= sweep.data
+    return Sweep(tuple(row_of), sets), row_of
 
 
 def table(measured: Measured, sets: Sequence[str]) -> str:
@@ -191,7 +194,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--train", type=int, default=200, help="training images of a set at most")
-    parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS), metavar="ROW", help="run these")
+    parser.add_argument(
+        "--rows",
+        nargs="*",
+        default=list(ROWS),
+        choices=list(ROWS),
+        metavar="ROW",
+        help="run these; none: only the page",
+    )
     parser.add_argument("--records", type=Path, default=Path("results.sqlite"))
     parser.add_argument("--seeds", type=int, default=len(SEEDED), help="how many of a row's seeds are run")
     parser.add_argument("--sets", nargs="*", help="run on these")
