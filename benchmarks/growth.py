@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from onlygood.images.elpv import load_elpv
+from onlygood.images.datasets.elpv import load_elpv
 from onlygood.images.sources import spread
 from peers.options import weights_of
 from peers.protocol import Peer, PeerError

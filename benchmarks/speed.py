@@ -449,7 +449,8 @@ def accuracy(bench: Bench) -> None:
                     of_good = [str(sample.path) for sample in chosen if sample.label == 0]
                     good = child.ask("recall", images=of_good, patches=bench.given.patches)
                     every = child.ask("recall", images=[str(s.path) for s in chosen], patches=bench.given.patches)
-                recall = {"recall_good": good["recall"], "recall": every["recall"], "patches": every["patches"]}
+                recall = {"recall": every["recall"], "patches": every["patches"]}
+                recall |= {"deciding_good": good["deciding"], "deciding": every["deciding"]}
                 return {**found, **recall, "fit_seconds": values["seconds"], **_kept(values)}
 
             bench.measure("accuracy", key, measured)

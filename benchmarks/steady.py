@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from onlygood.features.engines import ENGINES, is_installed
-from onlygood.images.elpv import load_elpv
+from onlygood.images.datasets.elpv import load_elpv
 from onlygood.images.sources import spread
 from peers.options import for_ours
 from peers.protocol import Peer, PeerError

@@ -10,7 +10,7 @@ import pytest
 import onlygood
 from onlygood.evaluation.testset import run_test
 from onlygood.images import find_good_images, find_labelled_images
-from onlygood.images.elpv import load_elpv
+from onlygood.images.datasets.elpv import load_elpv
 
 #: Sets in the MVTec AD layout, not part of the project.
 DATA = Path(os.environ.get("ONLYGOOD_DATA", Path(__file__).parents[2] / "shared" / "data"))

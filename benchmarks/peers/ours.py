@@ -95,7 +95,9 @@ def speed(images: list[str], route: str = "onnxruntime", repeats: int = 5, patch
 def recall(images: list[str], route: str = "onnxruntime", patches: int = 1000) -> dict[str, Any]:
     """Recall of the nearest-neighbour search for patches of these images."""
     found = recall_of(loaded[route], images, patches)
-    return {"recall": found and found.value, "patches": found and found.patches}
+    if found is None:
+        return {"recall": None, "deciding": None, "patches": None}
+    return {"recall": found.value, "deciding": found.deciding, "patches": found.patches}
 
 
 def steady(

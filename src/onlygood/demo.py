@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from onlygood.errors import ParameterError, require
 from onlygood.evaluation import Evaluation
 from onlygood.evaluation.testset import TestRun, run_test
-from onlygood.images.elpv import load_elpv
+from onlygood.images.datasets.elpv import load_elpv
 from onlygood.images.sources import spread
 from onlygood.progress import TerminalProgress
 

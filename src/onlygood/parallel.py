@@ -12,6 +12,15 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+#: What libraries read when they are loaded: how many threads OpenMP, OpenBLAS, MKL and others may start.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
 _this_thread = threading.local()
 
 

@@ -101,11 +101,13 @@ def test_targets_ask_for_the_full_size_and_for_every_set(records: Any) -> None:
     def backbone(vectors: int, ratio: float) -> None:
         key = {"set": "tiles", "backbone": "resnet18", "engine": "onnxruntime", **BASE}
         stages = {name: {"median_ms": 1.0} for name in ("read", "backbone", "search", "score", "whole")}
-        values = {"bank": vectors, "dim": 384, "whole_over_backbone": ratio, "recall": {"value": 1.0}, "stages": stages}
+        values = {"bank": vectors, "dim": 384, "whole_over_backbone": ratio, "stages": stages}
+        values["recall"] = {"value": 0.9, "deciding": 1.0}
         records.add("backbone", key, {**values, "weights": "random/resnet18", "fit_seconds": 9.0, "fit_peak_mib": 9.0})
 
     def accuracy(name: str, index: str, auroc: float, recall: float) -> None:
-        values = {"auroc": auroc, "recall": recall, "recall_good": 1.0, "bank": 9, "good": 1, "defective": 1}
+        values = {"auroc": auroc, "recall": 0.9, "deciding": recall, "deciding_good": 1.0, "bank": 9}
+        values |= {"good": 1, "defective": 1}
         records.add("accuracy", {"set": name, "index": index, **BASE}, {**values, "fit_seconds": 1.0})
 
     what = "inspecting at most 1.5 times resnet18 alone, 200,000 vectors or more"
@@ -113,7 +115,7 @@ def test_targets_ask_for_the_full_size_and_for_every_set(records: Any) -> None:
     assert verdicts(records)[what] == ("1.20 (4,096 vectors)", None), "too small a bank proves nothing"
     backbone(214_016, 1.6)
     assert verdicts(records)[what] == ("1.60 (214,016 vectors)", False)
-    recall = "recall of the graph at least 0.99 on every set"
+    recall = "the same of patches that decide the score"
     away = "AUROC of the graph within 0.002 of exact search on every set"
     accuracy("cookie", "exact", 0.9, 1.0)
     accuracy("cookie", "graph", 0.9015, 0.995)

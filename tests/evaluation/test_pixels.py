@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from onlygood.errors import ParameterError
 from onlygood.evaluation import aupro, pixel_auroc
 from onlygood.evaluation import pixels as pixels_module
+from onlygood.evaluation.overlap_curve import BINS, coarse, fine, from_halves, ranges
 
 ndimage = pytest.importorskip("scipy.ndimage")
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
@@ -128,6 +129,47 @@ def test_pixel_auroc_is_exact_however_few_pixels_are_held(most: int, levels: int
     truth, scores = (np.concatenate([part.ravel() for part in parts]) for parts in (masks, maps))
     expected = sklearn_metrics.roc_auc_score(truth, scores)
     assert pixel_auroc(iter(maps), iter(masks), most_pixels=most) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("most", [1, 7, 60])
+@pytest.mark.parametrize("levels", [1, 4, 1000])
+@pytest.mark.parametrize("limit", [0.01, 0.3, 1.0])
+def test_aupro_is_exact_however_few_pixels_are_held(most: int, levels: int, limit: float) -> None:
+    maps, masks = random_set(3, levels)
+    maps = [(one - one.mean()).astype(np.float32) * np.float32(1e-3 if n else 10) for n, one in enumerate(maps)]
+    found = aupro(iter(maps), iter(masks), limit, most_pixels=most)
+    assert found == pytest.approx(slow_aupro(maps, masks, limit), abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 1000]), st.sampled_from([0.05, 0.3, 1.0]))
+def test_the_curve_of_mvtec_3d_is_its_definition(seed: int, levels: int, limit: float) -> None:
+    maps, masks = random_set(seed, levels)
+    maps = [one - np.float32(0.7) for one in maps]  # scores below zero, too
+    components = []
+    for scores, mask in zip(maps, masks):
+        labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+        components += [scores[labels == i] for i in range(1, count + 1)]
+    normal = np.sort(np.concatenate([scores[~mask] for scores, mask in zip(maps, masks)]))
+    curve = [(1.0, 1.0)]
+    for place in np.linspace(0, normal.size - 1, 100, dtype=int):
+        found = np.mean([(one > normal[place]).mean() for one in components])
+        curve.append((1 - (place + 1) / normal.size, found))
+    x, y = np.array(curve[::-1]).T
+    kept = x < limit
+    x_cut, y_cut = np.append(x[kept], limit), np.append(y[kept], np.interp(limit, x, y))
+    expected = np.trapezoid(y_cut, x_cut) / limit
+    assert aupro(maps, masks, limit, curve="mvtec3d") == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1), st.integers(1, 5))
+def test_scores_come_back_from_their_halves(values: list[float], most: int) -> None:
+    scores = np.array(values, np.float32)
+    np.testing.assert_array_equal(from_halves(coarse(scores), fine(scores)), scores)
+    sizes = np.bincount(coarse(scores), minlength=BINS)
+    parts = list(ranges(sizes, most))
+    assert sum(int(sizes[first:last].sum()) for first, last in parts) == scores.size
+    assert all(sizes[first:last].sum() <= most or last - first == 1 for first, last in parts)
 
 
 def test_constant_maps_give_half_a_pixel_auroc() -> None:

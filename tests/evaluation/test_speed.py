@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import onlygood
+from made_scans import made_scan
 from onlygood.errors import ImageError, NotFittedError, ParameterError
 from onlygood.evaluation.machine import machine, versions
 from onlygood.evaluation.speed import (
@@ -17,9 +18,9 @@ from onlygood.evaluation.speed import (
     WARM_UP,
     Timing,
     exact_distances,
+    is_nearest,
     measure_speed,
     recall_of,
-    search_recall,
     timed_load,
 )
 from onlygood.memory import ExactIndex, GraphIndex
@@ -72,9 +73,19 @@ def test_methods_that_look_at_the_neighbours_again_are_timed_whole(method, pictu
     pytest.importorskip("torch")
     detector = method(size=64, backbone="resnet18", weights="random").fit(pictures[:3])
     assert list(measure_speed(detector, pictures[4:], repeats=1).stages) == list(STAGES)
-    detector.modality_ = "rgb+fpfh"
-    with pytest.raises(ParameterError, match="scans"):
-        measure_speed(detector, pictures[4:], repeats=1)
+
+
+@pytest.mark.parametrize("modality", ["rgb+fpfh", "fpfh"])
+def test_scans_are_timed_with_their_geometry(modality: str) -> None:
+    pytest.importorskip("torch")
+    made = [made_scan(seed) for seed in range(5)]
+    scans = [onlygood.images.ImageSource(f"scan {i}", one.rgb, one.xyz) for i, one in enumerate(made)]
+    quick = {"size": 64, "neighbours": 24, "normal_neighbours": 10}
+    detector = onlygood.BTM(modality=modality, backbone="resnet18", weights="random", **quick).fit(scans[:3])
+    speed = measure_speed(detector, scans[3:], repeats=1)
+    assert list(speed.stages) == [name for name in STAGES if name != "backbone" or "rgb" in modality]
+    assert (speed.whole_over_backbone is None) == (modality == "fpfh")
+    assert speed.recall is not None and speed.recall.vectors == len(detector.bank_)
 
 
 def test_a_method_without_a_bank_has_no_search(pictures: list[Path]) -> None:
@@ -90,7 +101,8 @@ def test_exact_search_has_recall_1(model: Path, pictures: list[Path]) -> None:
     detector = onlygood.load(model)
     assert detector.index_.kind == "exact"
     recall = recall_of(detector, pictures[4:], 40)
-    assert (recall.value, recall.patches, recall.vectors) == (1.0, 40, len(detector.bank_))
+    assert (recall.value, recall.deciding, recall.patches) == (1.0, 1.0, 40)
+    assert recall.vectors == len(detector.bank_)
 
 
 def test_recall_is_the_share_of_true_nearest_neighbours(rng: np.random.Generator) -> None:
@@ -100,23 +112,22 @@ def test_recall_is_the_share_of_true_nearest_neighbours(rng: np.random.Generator
     assert exact_distances(vectors, queries) == pytest.approx(squared.min(axis=1), rel=1e-4)
     poor = GraphIndex(vectors, links=2, build_beam=4, search_beam=1)
     expected = (poor.search(queries, 1)[1][:, 0] == squared.argmin(axis=1)).mean()
-    assert search_recall(poor, vectors, queries).value == expected < 0.9
-    assert search_recall(GraphIndex(vectors), vectors, queries).value > 0.97
+
+    def recall(index: GraphIndex) -> float:
+        return is_nearest(vectors, queries, index.search(queries, 1)[1][:, 0]).mean()
+
+    assert recall(poor) == expected < 0.9
+    assert recall(GraphIndex(vectors)) > 0.97
 
 
 def test_recall_counts_equal_vectors_and_half_precision_banks_as_what_they_are(rng: np.random.Generator) -> None:
     vectors = rng.standard_normal((300, 5)).astype(np.float16)
     vectors[150:] = vectors[:150]
     queries = rng.standard_normal((50, 5)).astype(np.float32)
-
-    class Last(ExactIndex):
-        """Finds the second of two equal vectors."""
-
-        def search(self, *arguments, **options):
-            squared, rows = super().search(*arguments, **options)
-            return squared, rows % 150 + 150
-
-    assert search_recall(Last(vectors.astype(np.float32)), vectors, queries).value == 1
+    rows = ExactIndex(vectors).search(queries, 1)[1][:, 0]
+    assert is_nearest(vectors, queries, rows % 150).all() and is_nearest(vectors, queries, rows % 150 + 150).all()
+    assert not is_nearest(vectors, queries, (rows + 1) % 150).any()
+    assert not is_nearest(vectors, queries, np.full(50, -1)).any()
 
 
 def test_timing_of_single_times() -> None:

@@ -60,8 +60,10 @@ def test_is_the_definition(seed: int, levels: int, limit: float) -> None:
     mask[1, 1:3] = True
     regions.append([Region(mask, 1.0)])
     limits = (limit, 0.2)
-    found = spro(iter(maps), iter(regions), limits)
-    assert found == {one: pytest.approx(brute_force(maps, regions, one), abs=1e-9) for one in limits}
+    expected = {one: pytest.approx(brute_force(maps, regions, one), abs=1e-9) for one in limits}
+    assert spro(iter(maps), iter(regions), limits) == expected
+    for most in (1, 20):  # however few pixels are held
+        assert spro(iter(maps), iter(regions), limits, most_pixels=most) == expected
 
 
 def test_by_hand() -> None:

@@ -14,7 +14,7 @@ from onlygood.errors import ModelFileError, ParameterError
 from onlygood.memory import ExactIndex, GraphIndex, NeighbourIndex, build_index
 from onlygood.memory import graph as graph_module
 from onlygood.memory.bank import halved
-from onlygood.memory.graph import GRAPH_FROM
+from onlygood.memory.graph import GLANCE_BEAM, GRAPH_FROM, SEARCH_BEAM
 from onlygood.memory.torch_index import TorchIndex
 
 
@@ -236,3 +236,34 @@ def test_a_gpu_searches_exactly(rng: np.random.Generator, monkeypatch: pytest.Mo
 def test_no_neighbour_asked_for(rng: np.random.Generator, kind: str) -> None:
     with pytest.raises(ParameterError, match="k=0"):
         build_index(rng.random((9, 4), np.float32), kind).search(np.zeros((1, 4), np.float32), 0)
+
+
+@pytest.fixture(scope="module")
+def searched() -> tuple[GraphIndex, np.ndarray]:
+    rng = np.random.default_rng(3)
+    return GraphIndex(rng.standard_normal((4000, 12))), rng.standard_normal((100, 12)).astype(np.float32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(share=st.floats(0, 1), seed=st.integers(0, 9))
+def test_the_second_look_goes_where_it_is_sent(searched, share: float, seed: int) -> None:
+    index, queries = searched
+    chosen = np.random.default_rng(seed).random(len(queries)) < share
+    squared, rows = index.look_twice(queries, 2, lambda *found: chosen)
+    for looked, beam in ((chosen, SEARCH_BEAM), (~chosen, GLANCE_BEAM)):
+        expected = index.search(queries[looked], 2, beam=beam)
+        assert np.array_equal(squared[looked], expected[0]) and np.array_equal(rows[looked], expected[1])
+
+
+def test_the_second_look_goes_on_until_nothing_changes(searched) -> None:
+    """Of the farthest query only the true distance counts, whichever looked farthest at first."""
+    index, queries = searched
+    asked = []
+
+    def farthest(squared, rows):
+        asked.append(int(squared[:, 0].argmax()))
+        return np.arange(len(squared)) == asked[-1]
+
+    squared, _ = index.look_twice(queries, 1, farthest)
+    assert asked[-1] in asked[:-1] and len(set(asked)) == len(asked) - 1
+    assert squared.max() == index.search(queries, 1, beam=SEARCH_BEAM)[0].max()

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import convolve1d, gaussian_filter
 
 from onlygood.errors import ParameterError
-from onlygood.methods.anomaly_map import anomaly_map, at_size, find_regions, image_score
+from onlygood.methods.anomaly_map import MARGIN, anomaly_map, at_size, deciding_patches, find_regions, image_score
 
 
 @pytest.mark.parametrize(("place", "pooled"), [((0, 0), 1.0), ((31, 31), 0.0), ((29, 29), 1.0)])
@@ -31,6 +31,26 @@ def test_tiny_grids_fall_back_to_the_maximum(grid):
 def test_maximum_of_the_map(rng):
     patches = rng.normal(size=(32, 32)).astype(np.float32)
     assert image_score(patches, "map_max") == pytest.approx(float(anomaly_map(patches, 256, 4.0).max()), abs=1e-6)
+
+
+@pytest.mark.parametrize("how", ["max", "smoothed_max", "avgpool3_max", "map_max", "sum"])
+@pytest.mark.parametrize("grid", [(1, 1), (2, 7), (28, 32)])
+def test_the_image_score_hardly_depends_on_patches_that_do_not_decide(how, grid, rng):
+    """What the quick look of a graph makes of the others, a distance about 1 % too long, stays out of the score."""
+    for _ in range(20):
+        patches = gaussian_filter(rng.gamma(3, size=grid), rng.choice([0, 1, 3])).astype(np.float32)
+        deciding = deciding_patches(patches, how, 8 * grid[0], 4.0)
+        assert deciding.shape == grid and deciding.dtype == np.bool_ and deciding.flat[patches.argmax()]
+        closer = np.where(deciding, patches, patches * np.float32(1 - MARGIN))
+        before, after = (image_score(one, how, 8 * grid[0], 4.0) for one in (patches, closer))
+        assert after == before if how in ("max", "sum") else after == pytest.approx(before, rel=0.2 * MARGIN)
+
+
+def test_few_patches_decide():
+    patches = np.zeros((32, 32), np.float32)
+    patches[10, 20] = 5
+    assert deciding_patches(patches, "max", 256, 4.0).sum() == 49
+    assert deciding_patches(patches, "sum", 256, 4.0).all()
 
 
 def test_unknown_image_score():

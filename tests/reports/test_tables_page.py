@@ -56,7 +56,7 @@ def parsed_chart(svg: str) -> str:
 
 
 def made_up_runs() -> list[dict]:
-    runs = plan("reb", {"btad": ["01", "02", "03"], "<b>tiles": ["<b>tiles"]}, seeds=2).runs
+    runs = plan("reb", {"btad": ["01", "02", "03"], "<b>tiles": ["<b>tiles"]}, seeds=[0, 1]).runs
     return [{**r, "metrics": {"image_auroc": 0.91, "pixel_auroc": 0.9, "ms_per_image": 10}} for r in runs]
 
 

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from onlygood import __version__
 from onlygood.cli import (
     bench,
+    bulk,
     choosing,
     data,
     demo,
@@ -69,6 +70,7 @@ app = typer.Typer(
 )
 app.command("fit", short_help="Learn from good images and write a model file.")(fitting.fit)
 app.command("inspect", short_help="Say OK, REVIEW or NG of each image, and where.")(inspecting.inspect)
+app.command("bulk", short_help="Inspect very many images, on a cluster or here.")(bulk.bulk)
 app.command("choose", short_help="Compare methods and settings on good images alone.")(choosing.choose)
 app.command("evaluate", short_help="Measure a detector on labelled images.")(evaluating.evaluate)
 app.command("info", short_help="Tell what a model file holds and promises.")(info.info)

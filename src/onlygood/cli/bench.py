@@ -132,13 +132,15 @@ def _print(about: dict[str, Any], measured: Speed) -> None:
         share = timing.median_ms / whole
         say(f"{STAGES[name]:<20}{timing.median_ms:>11.2f}{timing.p95_ms:>9.2f}{share:>14.0%}")
     say()
+    ratio = measured.whole_over_backbone
     rows = [
-        ("whole / backbone", f"{measured.whole_over_backbone:.2f}"),
+        ("whole / backbone", f"{ratio:.2f}" if ratio else "there is no backbone"),
         ("many images", f"{measured.images_per_second:.1f} images a second"),
         ("loading", f"{about['load_seconds']:.2f} s, imports included; first image {measured.first_ms:.0f} ms"),
     ]
     recall = measured.recall
     if recall is not None:
-        found = f"{recall.value:.2%} of {recall.patches:,} patches found their true nearest neighbour"
+        found = f"{recall.deciding:.2%} of the patches that decide a score found their true nearest neighbour, "
+        found += f"{recall.value:.2%} of all ({recall.patches:,} asked)"
         rows.insert(1, ("recall of the search", found))
     pairs(rows)

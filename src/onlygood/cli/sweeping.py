@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from onlygood.cli.fitting import read_setting
+from onlygood.cli.options import number, numbers
 from onlygood.cli.output import pairs, print_json, say, warn
 from onlygood.errors import OnlyGoodError, ParameterError
 
@@ -82,12 +83,13 @@ def run(
     from onlygood.evaluation.runs.running import run_sweep
     from onlygood.evaluation.runs.sweep import Candidate, plan
     from onlygood.evaluation.runs.sweepfile import read_sweep
+    from onlygood.evaluation.runs.tunings import TUNED
     from onlygood.progress import TerminalProgress
 
     given: dict[str, Any] = {
         "roots": data,
         "categories": category,
-        "seeds": None if seeds is None else [_number(text, "--seeds") for text in seeds.split(",")],
+        "seeds": None if seeds is None else numbers(seeds, "--seeds"),
         "shots": None if shots is None else [_shots(text) for text in shots.split(",")],
         "draws": draws,
         "most_train": most_train,
@@ -109,7 +111,16 @@ def run(
     planned = plan(asked.pop("roots"), asked.pop("candidates"), **asked)
     shared = None if not share else features or into.with_name(f"{into.name}.features")
     with TerminalProgress() as bars:
-        outcome = run_sweep(planned, records, running, features=shared, retry=retry, progress=bars, told=told)
+        outcome = run_sweep(
+            planned,
+            records,
+            running,
+            features=shared,
+            tunings=None if shared is None else shared / TUNED,
+            retry=retry,
+            progress=bars,
+            told=told,
+        )
     _summary(outcome, into, shared)
     if outcome.failed:
         raise typer.Exit(SOME_FAILED)
@@ -191,12 +202,5 @@ def _summary(outcome: Outcome, into: Path, shared: Path | None) -> None:
     pairs(rows)
 
 
-def _number(text: str, option: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ParameterError(f"{option}: {text!r} is no whole number. Write them as 0,1,2.") from None
-
-
 def _shots(text: str) -> int | None:
-    return None if text.strip() == "all" else _number(text, "--shots")
+    return None if text.strip() == "all" else number(text, "--shots")

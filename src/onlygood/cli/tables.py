@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onlygood.cli.options import numbers
 from onlygood.cli.output import pairs, warn
 from onlygood.errors import DataError, ParameterError
 
@@ -40,7 +41,15 @@ def tables(
     backbone: Annotated[
         str | None, typer.Option(help="Taken where the weights of a row's own backbone are not at hand.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of a row at most.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Such as 0,1: of the seeds of each row, these; all by default.")
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="released: rows that the paper prints with something chosen by test images are run so, too; an oracle."
+        ),
+    ] = "honest",
     workers: Annotated[int | None, typer.Option(help="Runs at a time.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of each run.")] = None,
     only_plan: Annotated[bool, typer.Option("--plan", help="Say what would be run, and stop.")] = False,
@@ -72,7 +81,15 @@ def tables(
     kept = runs or into / "runs.sqlite"
     if root:
         data = open_data(root)
-        planned = plan(paper, data.names, tables=table, backbones=backbones_at_hand(), backbone=backbone, seeds=seeds)
+        planned = plan(
+            paper,
+            data.names,
+            tables=table,
+            backbones=backbones_at_hand(),
+            backbone=backbone,
+            seeds=None if seeds is None else numbers(seeds, "--seeds"),
+            protocol=protocol,
+        )
         if method:
             planned = limited(planned, method)
         if only_plan:
@@ -96,6 +113,7 @@ def _run(sweep: Any, kept: Path, workers: int | None, threads: int | None) -> in
     from onlygood.evaluation.runs.local import LocalEngine
     from onlygood.evaluation.runs.records import Records
     from onlygood.evaluation.runs.running import run_sweep, share_cores
+    from onlygood.evaluation.runs.tunings import TUNED
     from onlygood.progress import TerminalProgress
 
     with TerminalProgress() as bars:
@@ -104,6 +122,7 @@ def _run(sweep: Any, kept: Path, workers: int | None, threads: int | None) -> in
             Records(kept),
             LocalEngine(*share_cores(workers, threads)),
             features=kept.with_name(f"{kept.name}.features"),
+            tunings=kept.with_name(f"{kept.name}.features") / TUNED,
             progress=bars,
             told=_tell_of_failure,
         )
@@ -141,10 +160,12 @@ def _write(paper: str, measured: list[dict[str, Any]], planned: Plan | None, int
 
 
 def _say_plan(planned: Plan) -> None:
-    counts: dict[tuple[str, str], int] = {}
+    counts: dict[str, int] = {}
     for run in planned.runs:
-        counts[run["dataset"], run["method"]] = counts.get((run["dataset"], run["method"]), 0) + 1
-    rows = [(f"{dataset}, {method}", f"{count} runs") for (dataset, method), count in counts.items()]
+        protocol = f", {run['protocol']} protocol" if "protocol" in run else ""
+        what = f"{run['dataset']}, {run['method']}{protocol}"
+        counts[what] = counts.get(what, 0) + 1
+    rows = [(what, f"{count} runs") for what, count in counts.items()]
     reasons = dict.fromkeys(one["why"] for one in planned.cannot)
     pairs([*rows, ("in all", f"{len(planned.runs)} runs"), *(("not run", why) for why in reasons)])
 

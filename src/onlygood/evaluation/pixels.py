@@ -15,15 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlygood.errors import ParameterError
-from onlygood.evaluation.overlap_curve import BINS, above, area_up_to, coarse, fine, joined, lowest_bin
+from onlygood.evaluation.overlap_curve import (
+    BINS,
+    MOST_PIXELS,
+    Part,
+    areas,
+    coarse,
+    fine,
+    from_halves,
+    joined,
+    ranges,
+)
 from onlygood.images.components import label_components
 
 Maps = Iterable[NDArray[np.float32]]
 Masks = Iterable[NDArray[np.bool_]]
 
 _CHUNK = 1 << 20
-#: Pixels that `pixel_auroc` holds at a time: 1 GB with the copies that sorting takes.
-MOST_PIXELS = 1 << 27
 _MISSING = object()
 
 
@@ -45,15 +53,11 @@ def pixel_auroc(maps: Maps, masks: Masks, *, most_pixels: int = MOST_PIXELS) -> 
     """
     maps = list(maps) if isinstance(maps, Iterator) else maps
     masks = list(masks) if isinstance(masks, Iterator) else masks
-    counts = np.zeros((2, BINS), np.int64)
-    for scores, mask in _pairs(maps, masks):
-        for row, part in enumerate((scores[~mask], scores[mask])):
-            counts[row] += np.bincount(coarse(part), minlength=BINS)
+    counts = _counts(maps, masks)
     n_normal, n_defect = (int(total) for total in counts.sum(axis=1))
-    _need_pixels(n_normal, n_defect)
     # Python integers: the sums can pass what 64 bits hold.
     wins = below = 0
-    for first, last in _ranges(counts.sum(axis=0), most_pixels):
+    for first, last in ranges(counts.sum(axis=0), most_pixels):
         if last - first == 1 and counts[:, first].sum() > most_pixels:
             inside = _wins_in_bin(maps, masks, first)
         else:
@@ -61,17 +65,6 @@ def pixel_auroc(maps: Maps, masks: Masks, *, most_pixels: int = MOST_PIXELS) -> 
         wins += inside + 2 * below * int(counts[1, first:last].sum())
         below += int(counts[0, first:last].sum())
     return wins / (2 * n_normal * n_defect)
-
-
-def _ranges(sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Consecutive bins `[first, last)` that together hold at most so many pixels; a fuller bin is one by itself."""
-    first, held = 0, 0
-    for number in np.flatnonzero(sizes).tolist():
-        if held and held + int(sizes[number]) > most:
-            yield first, number
-            first, held = number, 0
-        held += int(sizes[number])
-    yield first, len(sizes)
 
 
 def _wins_in_range(maps: Maps, masks: Masks, first: int, last: int) -> int:
@@ -104,7 +97,14 @@ def _wins_in_bin(maps: Maps, masks: Masks, number: int) -> int:
     return sum(int(d) * (2 * int(b) + int(n)) for d, b, n in zip(counts[1], below, counts[0]) if d)
 
 
-def aupro(maps: Maps, masks: Masks, limit: float = 0.3, *, curve: Literal["exact", "mvtec3d"] = "exact") -> float:
+def aupro(
+    maps: Maps,
+    masks: Masks,
+    limit: float = 0.3,
+    *,
+    curve: Literal["exact", "mvtec3d"] = "exact",
+    most_pixels: int = MOST_PIXELS,
+) -> float:
     """Area under the per-region-overlap curve up to a false-positive rate, divided by that rate.
 
     The definition of MVTec AD (Bergmann et al., IJCV 2021, section 5): a threshold's overlap (PRO) is the
@@ -121,16 +121,18 @@ def aupro(maps: Maps, masks: Masks, limit: float = 0.3, *, curve: Literal["exact
       spaced ranks, and the point (1, 1); the lines between them cut corners. Use it to compare with
       published 3D-AD figures.
 
-    Memory beyond the maps: for `"exact"` only the pixels that can lie left of the limit are kept, found
-    exactly by a first pass that counts: usually `4 * limit` bytes per normal pixel, 4 at worst, and about 40
-    per defective pixel kept. `"mvtec3d"` keeps all pixels.
+    Memory beyond the maps: for `"exact"` only the pixels that can lie left of the limit are held, found
+    exactly by a first pass that counts: about 8 bytes for each normal pixel and 40 for each defective one. Where
+    that would be more than may be held, the maps are read again for each part of the range of scores, so let them
+    come from the disk then. `"mvtec3d"` counts only, in some 50 MB.
 
     Args:
-        maps: float32 `(h, w)` anomaly maps; read twice, so a generator is first made a list.
+        maps: float32 `(h, w)` anomaly maps; read at least twice, so a generator is first made a list.
         masks: bool `(h, w)` of the same sizes, True where defective; already at the size of the maps, for
             components are found in them as they are.
         limit: Highest false-positive rate, in (0, 1].
         curve: See above.
+        most_pixels: Normal pixels held at a time, at most; a defective one counts as five.
 
     Raises:
         ParameterError: As for `pixel_auroc`, or `limit` or `curve` is not one of those allowed.
@@ -139,67 +141,90 @@ def aupro(maps: Maps, masks: Masks, limit: float = 0.3, *, curve: Literal["exact
         raise ParameterError(f"The limit of AUPRO must lie in (0, 1], not {limit}.")
     maps = list(maps) if isinstance(maps, Iterator) else maps
     masks = list(masks) if isinstance(masks, Iterator) else masks
-    if curve == "exact":
-        return _exact_area(maps, masks, limit) / limit
+    if curve not in ("exact", "mvtec3d"):
+        raise ParameterError(f"The curve of AUPRO must be 'exact' or 'mvtec3d', not {curve!r}.")
+    counts = _counts(maps, masks)
+    pixels = _Components(maps, masks)
     if curve == "mvtec3d":
-        return _area_at_normal_ranks(maps, masks, limit) / limit
-    raise ParameterError(f"The curve of AUPRO must be 'exact' or 'mvtec3d', not {curve!r}.")
+        return _area_at_normal_ranks(pixels, counts, limit) / limit
+    (area,) = areas(pixels, counts, [limit], most_pixels)
+    return area / pixels.count / limit
 
 
-def _exact_area(maps: Maps, masks: Masks, limit: float) -> float:
-    histogram = np.zeros(BINS, dtype=np.int64)
-    n_defect = 0
-    for scores, mask in _pairs(maps, masks):
-        histogram += np.bincount(coarse(scores[~mask]), minlength=BINS)
-        n_defect += int(mask.sum())
-    n_normal = int(histogram.sum())
-    _need_pixels(n_normal, n_defect)
-    budget = limit * n_normal
-    normal, defect, overlap = _collect(maps, masks, lowest=lowest_bin(histogram, budget))
-    return area_up_to(normal, defect, overlap, budget) / n_normal
-
-
-def _area_at_normal_ranks(maps: Maps, masks: Masks, limit: float, points: int = 100) -> float:
-    normal, defect, overlap = _collect(maps, masks, lowest=0)
-    _need_pixels(normal.size, defect.size)
-    rank = np.linspace(normal.size - 1, 0, points).astype(np.int64)
-    fpr = np.append(1 - (rank + 1) / normal.size, 1.0)
-    pro = np.append(above(defect, overlap, normal[rank]), 1.0)
+def _area_at_normal_ranks(pixels: _Components, counts: NDArray[np.int64], limit: float, points: int = 100) -> float:
+    n_normal = int(counts[0].sum())
+    rank = np.linspace(n_normal - 1, 0, points).astype(np.int64)
+    thresholds = _scores_at(pixels, counts[0], rank)
+    rising = np.unique(thresholds)
+    gains = np.zeros(rising.size + 1)  # by the number of thresholds that a pixel scores above
+    for _, defect, gain in pixels.between(0, BINS):
+        gains += np.bincount(np.searchsorted(rising, defect, side="left"), gain, minlength=gains.size)
+    above = (np.cumsum(gains[::-1])[::-1][1:] / pixels.count)[np.searchsorted(rising, thresholds)]
+    fpr = np.append(1 - (rank + 1) / n_normal, 1.0)
+    pro = np.append(above, 1.0)
     inside = fpr < limit
     fpr_cut = np.append(fpr[inside], limit)
     pro_cut = np.append(pro[inside], np.interp(limit, fpr, pro))
     return float(np.sum(np.diff(fpr_cut) * (pro_cut[1:] + pro_cut[:-1]) / 2))
 
 
-def _collect(
-    maps: Maps, masks: Masks, lowest: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-    """The pixels in bin `lowest` or above: normal scores and defect scores, both rising, and the overlap.
+def _scores_at(pixels: _Components, histogram: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Scores of the normal pixels at some ranks, 0 being the lowest: their bins are looked into more closely."""
+    until = np.cumsum(histogram)
+    bins = np.searchsorted(until, rank, side="right")
+    wanted = np.unique(bins)
+    row_of = np.full(BINS, -1)
+    row_of[wanted] = np.arange(wanted.size)
+    closely = np.zeros((wanted.size, BINS), np.int64)
+    for normal, _, _ in pixels.between(0, BINS):
+        row = row_of[coarse(normal)]
+        places, times = np.unique(row[row >= 0] * BINS + fine(normal[row >= 0]), return_counts=True)
+        closely.ravel()[places] += times
+    within = rank - (until[bins] - histogram[bins])
+    lower = [int(np.searchsorted(np.cumsum(closely[row]), at, side="right")) for row, at in zip(row_of[bins], within)]
+    return from_halves(bins, np.array(lower))
 
-    `overlap[k]` is the mean over all components of the share found when the `k` highest defect pixels are.
+
+class _Components:
+    """The pixels of maps and masks. A defective one adds one by the area of its component, 8-connected.
+
+    Attributes:
+        count: Components in all, once the pixels have been gone through.
     """
-    normal_parts, defect_parts, owner_parts, areas = [], [], [], []
-    n_components = 0
-    for scores, mask in _pairs(maps, masks):
-        normal = scores[~mask]
-        normal_parts.append(normal[coarse(normal) >= lowest])
-        if mask.any():
+
+    def __init__(self, maps: Maps, masks: Masks) -> None:
+        self._maps, self._masks = maps, masks
+        self.count = 0
+
+    def between(self, first: int, last: int) -> Iterator[Part]:
+        """As `overlap_curve.Pixels`; in any order and as often as wanted."""
+        self.count = 0
+        for scores, mask in _pairs(self._maps, self._masks):
+            number = coarse(scores)
+            inside = (number >= first) & (number < last)
+            normal = scores[inside & ~mask]
+            if not mask.any():
+                yield normal, np.empty(0, np.float32), np.empty(0)
+                continue
             labels, count = label_components(mask)
-            defect, owner = scores[mask], labels[mask]
-            areas.append(np.bincount(owner, minlength=count + 1)[1:])
-            high = coarse(defect) >= lowest
-            defect_parts.append(defect[high])
-            owner_parts.append(owner[high] + np.int32(n_components - 1))
-            n_components += count
-    normal = joined(normal_parts)
-    normal.sort()
-    defect = joined(defect_parts)
-    order = np.argsort(defect, kind="stable")
-    overlap = np.zeros(defect.size + 1)
-    if defect.size:
-        share = 1 / (n_components * np.concatenate(areas))
-        np.cumsum(share[np.concatenate(owner_parts)[order[::-1]]], out=overlap[1:])
-    return normal, defect[order], overlap
+            self.count += count
+            area = np.bincount(labels[mask], minlength=count + 1)
+            chosen = inside & mask
+            yield normal, scores[chosen], 1 / area[labels[chosen]]
+
+
+def _counts(maps: Maps, masks: Masks) -> NDArray[np.int64]:
+    """Normal and defective pixels by bin, int64 `(2, BINS)`; there are some of both."""
+    counts = np.zeros((2, BINS), np.int64)
+    for scores, mask in _pairs(maps, masks):
+        for row, part in enumerate((scores[~mask], scores[mask])):
+            counts[row] += np.bincount(coarse(part), minlength=BINS)
+    n_normal, n_defect = (int(total) for total in counts.sum(axis=1))
+    if not n_normal or not n_defect:
+        raise ParameterError(
+            f"Both normal and defective pixels are needed, but there are {n_normal} normal and {n_defect} defective."
+        )
+    return counts
 
 
 def _pairs(maps: Maps, masks: Masks) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
@@ -217,10 +242,3 @@ def _pairs(maps: Maps, masks: Masks) -> Iterator[tuple[NDArray[np.float32], NDAr
         if not np.isfinite(values).all():
             raise ParameterError(f"Map {number} holds values that are not finite.")
         yield values, truth
-
-
-def _need_pixels(n_normal: int, n_defect: int) -> None:
-    if not n_normal or not n_defect:
-        raise ParameterError(
-            f"Both normal and defective pixels are needed, but there are {n_normal} normal and {n_defect} defective."
-        )

@@ -14,17 +14,15 @@ from numpy.typing import NDArray
 
 from onlygood.errors import ParameterError
 from onlygood.images import ImageSource, as_sources
-from onlygood.images.preparing import resize
 from onlygood.images.sources import Images
 from onlygood.progress import Report, silent, track
 
 if TYPE_CHECKING:
-    from onlygood.memory import NeighbourIndex
     from onlygood.methods import Detector
 
 #: Steps of inspecting in their order, and what each does.
 STAGES = {
-    "read": "read and resize",
+    "read": "read and resize",  # of scans the geometry, too
     "backbone": "backbone",
     "search": "neighbour search",
     "score": "score, map, regions",
@@ -64,11 +62,13 @@ class Recall:
 
     Attributes:
         value: Share of the patches, 0 to 1. One of several equally near vectors counts as found.
-        patches: Patches asked about.
+        deciding: The same of patches that decide their image's score, at which a graph looks twice.
+        patches: Patches asked about, of either kind.
         vectors: Vectors in the bank.
     """
 
     value: float
+    deciding: float
     patches: int
     vectors: int
 
@@ -79,7 +79,8 @@ class Speed:
 
     Attributes:
         stages: Timing of each step of `STAGES` by name, one image at a time; `search` is missing where a method
-            has no memory bank. Each is timed by itself, so they add up to the whole only nearly.
+            has no memory bank, `backbone` where it looks at points alone. Each is timed by itself, so they add up to
+            the whole only nearly.
         first_ms: The very first inspection: the engine was not yet made, unless the detector had been used before.
         images_per_second: Of a whole list of images (`Detector.stream`), the median of the rounds.
         recall: Of the nearest-neighbour search; None where a method has no memory bank.
@@ -95,9 +96,10 @@ class Speed:
     warm_up: int
 
     @property
-    def whole_over_backbone(self) -> float:
-        """Median of the whole inspection over the median of the backbone alone."""
-        return self.stages["whole"].median_ms / self.stages["backbone"].median_ms
+    def whole_over_backbone(self) -> float | None:
+        """Median of the whole inspection over the median of the backbone alone; None without a backbone."""
+        backbone = self.stages.get("backbone")
+        return self.stages["whole"].median_ms / backbone.median_ms if backbone else None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -136,14 +138,12 @@ def measure_speed(
         progress: Called as `progress(stage, done, total)`; None tells nobody.
 
     Raises:
-        ParameterError: `repeats` or `recall_patches` is below 1, or the detector looks at more than pictures.
+        ParameterError: `repeats` or `recall_patches` is below 1.
         NotFittedError, DataError, ImageError: As named.
     """
     if repeats < 1 or recall_patches < 1:
         raise ParameterError(f"repeats={repeats}, recall_patches={recall_patches}: at least 1 each.")
     detector._check_fitted()
-    if detector.needs_points:
-        raise ParameterError("Speed is measured of detectors that look at pictures alone; this one needs scans.")
     sources = as_sources(images)
     started = time.perf_counter()
     _inspect(detector, sources[0])
@@ -196,27 +196,31 @@ def recall_of(
     rng = np.random.default_rng(seed)
     sources = [sources[i] for i in sorted(rng.permutation(len(sources))[:patches])]
     shares = np.diff(np.linspace(0, patches, len(sources) + 1).round().astype(int))
-    drawn = []
+    found: list[NDArray[np.bool_]] = []
+    found_deciding: list[NDArray[np.bool_]] = []
     for source, share in zip(track(sources, "recall", len(sources), progress), shares):
-        features, _ = detector.graph_.features(source)
-        flat = halved(features.reshape(-1, features.shape[-1]))  # as queries are put to the bank
-        drawn.append(flat[rng.choice(len(flat), min(int(share), len(flat)), replace=False)])
-    return search_recall(detector.index_, detector.bank_.vectors, np.concatenate(drawn))
+        features = halved(detector._features_at(source)[0])
+        squared, rows = detector._neighbours_of(features)
+        deciding = detector._deciding(detector._scores_from(squared, rows, features.shape[:2]))
+        queries = features.reshape(-1, features.shape[-1])
+        for hits, among in ((found, np.arange(len(queries))), (found_deciding, np.flatnonzero(deciding))):
+            drawn = rng.choice(among, min(int(share), len(among)), replace=False)
+            hits.append(is_nearest(detector.bank_.vectors, queries[drawn], rows[drawn, 0]))
+    every, where_it_counts = np.concatenate(found), np.concatenate(found_deciding)
+    return Recall(float(every.mean()), float(where_it_counts.mean()), len(every), len(detector.bank_))
 
 
-def search_recall(index: NeighbourIndex, vectors: Vectors, queries: Vectors) -> Recall:
-    """Recall of 1-NN of an index against exact search.
+def is_nearest(vectors: Vectors, queries: Vectors, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a row `(q,)` of the vectors is the nearest to its query: bool `(q,)`.
 
     Args:
-        index: Over `vectors`.
         vectors: float16 or float32 `(N, D)`.
         queries: The same `(q, D)`.
+        rows: Found by the search; negative where nothing was.
     """
     nearest = exact_distances(vectors, queries)
-    rows = index.search(queries, 1)[1][:, 0]
     # of two vectors that are equally near but for rounding, either is the nearest
-    hits = (rows >= 0) & (_squared(vectors, np.maximum(rows, 0), queries) <= nearest * np.float32(1 + 1e-5))
-    return Recall(float(hits.mean()), len(queries), len(vectors))
+    return (rows >= 0) & (_squared(vectors, np.maximum(rows, 0), queries) <= nearest * np.float32(1 + 1e-5))
 
 
 def exact_distances(vectors: Vectors, queries: Vectors) -> NDArray[np.float32]:
@@ -271,12 +275,11 @@ def _stages(detector: Detector, source: ImageSource, seconds: dict[str, list[flo
     from onlygood.memory.bank import halved
     from onlygood.methods.bank import BankDetector
 
-    def read() -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        image = source.read()
-        return resize(image, detector.graph_.spec.size, source.name), (image.shape[1], image.shape[0])
-
-    prepared, size = _timed(seconds, "read", read)
-    features = _timed(seconds, "backbone", lambda: detector.graph_(prepared[None])[0])
+    prepared, size = _timed(seconds, "read", lambda: detector._prepared_at(source))
+    if detector.graph_.onnx:
+        features = _timed(seconds, "backbone", lambda: detector._features_of_batch([prepared])[0])
+    else:
+        features = detector._features_of_batch([prepared])[0]
     if isinstance(detector, BankDetector):
         bank = detector
 

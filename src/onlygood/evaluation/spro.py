@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlygood.errors import DataError, ParameterError
-from onlygood.evaluation.overlap_curve import BINS, area_up_to, coarse, joined, lowest_bin
+from onlygood.evaluation.overlap_curve import BINS, MOST_PIXELS, Part, areas, coarse
 from onlygood.images.datasets import Category, Saturation
 from onlygood.images.datasets.mvtec_loco import read_region
 from onlygood.images.layouts import Sample
@@ -42,7 +42,11 @@ class Region:
 
 
 def spro(
-    maps: Iterable[NDArray[np.float32]], regions: Iterable[Sequence[Region]], limits: Sequence[float] = SPRO_LIMITS
+    maps: Iterable[NDArray[np.float32]],
+    regions: Iterable[Sequence[Region]],
+    limits: Sequence[float] = SPRO_LIMITS,
+    *,
+    most_pixels: int = MOST_PIXELS,
 ) -> dict[float, float]:
     """Area under the sPRO curve up to some false-positive rates, each divided by that rate.
 
@@ -51,14 +55,16 @@ def spro(
     is a threshold: the released code's adaptive thresholds come near to that. Lines join the points, and the curve is
     cut at the limit by linear interpolation.
 
-    Memory beyond the maps: 4 bytes for each normal pixel left of the highest limit, found by a first pass that counts;
-    of a region only as many pixels as saturate it.
+    Memory beyond the maps: about 8 bytes for each normal pixel left of the highest limit, found by a first pass that
+    counts, and 40 for each pixel of a region, of which only as many are held as saturate it. Where that would be more
+    than may be held, maps and regions are read again for each part of the range of scores.
 
     Args:
         maps: float32 `(h, w)` anomaly maps, at the images' own size if figures are to be compared with published
-            ones; gone through twice, so a generator is first made a list.
-        regions: For each map its regions, of the same size; none for a good image. Gone through twice.
+            ones; gone through at least twice, so a generator is first made a list.
+        regions: For each map its regions, of the same size; none for a good image. Gone through as often.
         limits: False-positive rates in (0, 1].
+        most_pixels: Normal pixels held at a time, at most; one of a region counts as five.
 
     Returns:
         One figure for each limit.
@@ -71,44 +77,52 @@ def spro(
         raise ParameterError(f"The limits of sPRO must lie in (0, 1], not {list(limits)}.")
     maps = list(maps) if isinstance(maps, Iterator) else maps
     regions = list(regions) if isinstance(regions, Iterator) else regions
-    histogram = np.zeros(BINS, np.int64)
+    counts = np.zeros((2, BINS), np.int64)
     n_regions = 0
     for scores, outside, found in _pairs(maps, regions):
-        histogram += np.bincount(coarse(scores[outside]), minlength=BINS)
+        counts[0] += np.bincount(coarse(scores[outside]), minlength=BINS)
+        for region in found:
+            counts[1] += np.bincount(coarse(scores[region.mask]), minlength=BINS)
         n_regions += len(found)
-    n_normal = int(histogram.sum())
+    n_normal = int(counts[0].sum())
     if not n_normal or not n_regions:
         raise ParameterError(
             f"sPRO needs regions and pixels outside them, but there are {n_regions} regions and {n_normal} such pixels."
         )
-    normal, defect, overlap = _collect(maps, regions, n_regions, lowest_bin(histogram, max(limits) * n_normal))
-    return {limit: area_up_to(normal, defect, overlap, limit * n_normal) / (limit * n_normal) for limit in limits}
+    under = areas(_Saturated(maps, regions, n_regions), counts, limits, most_pixels)
+    return {limit: area / limit for limit, area in zip(limits, under)}
 
 
-def _collect(
-    maps: Iterable[NDArray[np.float32]], regions: Iterable[Sequence[Region]], n_regions: int, lowest: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-    """Normal scores and region scores in bin `lowest` or above, both rising, and the overlap of the k highest.
+class _Saturated:
+    """The pixels of maps and regions, gone through from the top down.
 
     The k-th highest pixel of a region adds min(k / S, 1) - min((k - 1) / S, 1) to its overlap, so that the sum over
     all above a threshold is the saturated overlap; what comes after saturation adds nothing and is dropped.
     """
-    normal_parts, defect_parts, gains = [], [], []
-    for scores, outside, found in _pairs(maps, regions):
-        normal = scores[outside]
-        normal_parts.append(normal[coarse(normal) >= lowest])
-        for region in found:
-            inside = scores[region.mask]
-            inside = np.sort(inside[coarse(inside) >= lowest])[::-1][: int(np.ceil(region.saturation))]
-            reached = np.minimum(np.arange(inside.size + 1) / region.saturation, 1.0)
-            defect_parts.append(inside)
-            gains.append(np.diff(reached))
-    normal = joined(normal_parts)
-    normal.sort()
-    gain = np.concatenate(gains) / n_regions
-    defect = joined(defect_parts)
-    order = np.argsort(defect, kind="stable")
-    return normal, defect[order], np.concatenate([[0.0], np.cumsum(gain[order[::-1]])])
+
+    def __init__(
+        self, maps: Iterable[NDArray[np.float32]], regions: Iterable[Sequence[Region]], n_regions: int
+    ) -> None:
+        self._maps, self._regions = maps, regions
+        #: Pixels of each region that were gone through already.
+        self._above = np.zeros(n_regions, np.int64)
+
+    def between(self, first: int, last: int) -> Iterator[Part]:
+        """As `overlap_curve.Pixels`."""
+        number = 0
+        for scores, outside, found in _pairs(self._maps, self._regions):
+            bins = coarse(scores)
+            inside = (bins >= first) & (bins < last)
+            parts, gains = [np.empty(0, np.float32)], [np.empty(0)]
+            for region in found:
+                falling = np.sort(scores[inside & region.mask])[::-1]
+                places = self._above[number] + np.arange(falling.size + 1)
+                gain = np.diff(np.minimum(places / region.saturation, 1.0))
+                parts.append(falling[gain > 0])
+                gains.append(gain[gain > 0] / self._above.size)
+                self._above[number] += falling.size
+                number += 1
+            yield scores[inside & outside], np.concatenate(parts), np.concatenate(gains)
 
 
 def _pairs(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from onlygood.errors import ImageError
-from onlygood.images.cifar10 import is_image_path, read_image_path
+from onlygood.images.cifar10_batches import is_image_path, read_image_path
 
 #: File name endings that a folder is searched for (lower case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})

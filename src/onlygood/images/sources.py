@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from onlygood.errors import DataError
-from onlygood.images.cifar10 import is_image_path
+from onlygood.images.cifar10_batches import is_image_path
 from onlygood.images.layouts import find_images
 from onlygood.images.reading import RGB, read_image
 from onlygood.images.scans import Points, files_of_scan, picture_of, read_points

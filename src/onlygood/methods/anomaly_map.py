@@ -18,6 +18,8 @@ Array = NDArray[np.float32]
 
 #: Standard deviation of our image score's smoothing, in patches.
 SMOOTHING = 1.5
+#: Patches around the highest value, and share below it, that are looked at more closely (`deciding_patches`).
+REACH, MARGIN = 3, 0.01
 #: How image scores can be made of patch scores.
 IMAGE_SCORES = ("smoothed_max", "max", "avgpool3_max", "map_max", "sum")
 
@@ -39,20 +41,59 @@ def image_score(patch_scores: Array, how: str = "smoothed_max", size: int = 256,
     Raises:
         ParameterError: Another name.
     """
-    h, w = patch_scores.shape
-    if how == "map_max":
-        return float(anomaly_map(patch_scores, size, sigma).max())
     if how == "sum":
         return float(patch_scores.sum(dtype=np.float64))
+    return float(_values(patch_scores, how, size, sigma).max())
+
+
+def deciding_patches(patch_scores: Array, how: str, size: int, sigma: float) -> NDArray[np.bool_]:
+    """The patches that decide the image score or are the highest: bool `(h, w)`.
+
+    Those at most `REACH` patches from a value that is the highest or within `MARGIN` of it; all patches for a sum.
+
+    Args:
+        patch_scores, how, size, sigma: As of `image_score`.
+    """
+    if how == "sum":
+        return np.ones(patch_scores.shape, np.bool_)
+    near = _near_the_highest(patch_scores)
+    values = _values(patch_scores, how, size, sigma)
+    if values is not patch_scores:
+        rows, columns = np.nonzero(_near_the_highest(values))
+        down, across = (3, 3) if how == "avgpool3_max" else np.divide(patch_scores.shape, values.shape)
+        near[((rows + 0.5) * down).astype(int), ((columns + 0.5) * across).astype(int)] = True
+    h, w = near.shape
+    return _product(_product(_band(h), near.astype(np.float32)), _band(w)) > 0
+
+
+def _values(patch_scores: Array, how: str, size: int, sigma: float) -> Array:
+    """What the image score is the highest of: the patch scores themselves, a coarser or a finer grid."""
+    h, w = patch_scores.shape
+    if how == "map_max":
+        return anomaly_map(patch_scores, size, sigma)
     if how == "max" or min(h, w) < 3:
-        return float(patch_scores.max())
+        return patch_scores
     if how == "avgpool3_max":
         cells = patch_scores[: h // 3 * 3, : w // 3 * 3].reshape(h // 3, 3, w // 3, 3)
-        return float(cells.mean(axis=(1, 3)).max())
+        return np.asarray(cells.mean(axis=(1, 3)))
     if how == "smoothed_max":
         smoothed = _product(_product(blur_matrix(h, SMOOTHING), patch_scores), blur_matrix(w, SMOOTHING).T)
-        return float(smoothed[1:-1, 1:-1].max())
+        smoothed[[0, -1]] = -np.inf
+        smoothed[:, [0, -1]] = -np.inf
+        return smoothed
     raise ParameterError(f"Unknown image_score {how!r}. Known are: {', '.join(IMAGE_SCORES)}")
+
+
+def _near_the_highest(values: Array) -> NDArray[np.bool_]:
+    highest = values.max()
+    return values >= highest - MARGIN * abs(highest)
+
+
+@cache
+def _band(size: int) -> Array:
+    """1 where row and column are at most `REACH` apart, `(size, size)`."""
+    place = np.arange(size)
+    return (abs(place[:, None] - place) <= REACH).astype(np.float32)
 
 
 def anomaly_map(patch_scores: Array, size: int, sigma: float = 4.0, taps: int | None = None) -> Array:

@@ -18,6 +18,7 @@ from onlygood.images.sources import Images
 from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset
 from onlygood.memory.bank import Vectors, halved
 from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
+from onlygood.methods.anomaly_map import IMAGE_SCORES, deciding_patches
 from onlygood.methods.base import Detector, Features, Scored, Training
 from onlygood.methods.leaving_out import LeftOut, leave_out
 from onlygood.modelfile import Parts
@@ -253,8 +254,23 @@ class BankDetector(Detector):
         return patches, self._decide(patches, NeighbourTable(squared, rows), queries)
 
     def _neighbours_of(self, features: NDArray[np.floating]) -> tuple[Array, NDArray[np.int64]]:
-        """Neighbours in the bank `(h * w, k)` of patch features `(h, w, D)`: squared distances and rows."""
-        return self.index_.search(halved(features.reshape(-1, features.shape[-1])), self._k)
+        """Neighbours in the bank `(h * w, k)` of patch features `(h, w, D)`: squared distances and rows.
+
+        A graph looks twice only where the image score is decided.
+        """
+        grid, queries = features.shape[:2], halved(features.reshape(-1, features.shape[-1]))
+        if not isinstance(self.index_, GraphIndex):
+            return self.index_.search(queries, self._k)
+
+        def deciding(squared: Array, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+            return self._deciding(self._scores_from(squared, rows, grid)).ravel()
+
+        return self.index_.look_twice(queries, self._k, deciding)
+
+    def _deciding(self, patches: Array) -> NDArray[np.bool_]:
+        """The patches on which the image score depends, bool `(h, w)`, of patch scores `(h, w)`."""
+        how = self.image_score if self.image_score in IMAGE_SCORES else "max"  # re-weighting starts at the highest
+        return deciding_patches(patches, how, self.size, self.map_sigma)
 
     def _scores_from(self, squared: Array, rows: NDArray[np.int64], grid: tuple[int, ...]) -> Array:
         """Patch scores `(h, w)` from these neighbours."""

@@ -436,6 +436,11 @@ class Detector(ABC):
         image = source.read()
         return pixel_hash(image), resize(image, self.size, source.name)
 
+    def _prepared_at(self, source: ImageSource) -> tuple[Any, tuple[int, int]]:
+        """What `_features_of_batch` takes of an image, and its original `(width, height)`."""
+        image = source.read()
+        return resize(image, self.size, source.name), (image.shape[1], image.shape[0])
+
     def _features_of_batch(self, batch: Sequence[Any]) -> Features:
         """Patch features `(n, h, w, D)` of prepared images."""
         return self.graph_(np.stack(batch))

@@ -167,8 +167,12 @@ class ScanDetector(BankDetector):
         return scan.digest, scan
 
     def _features_at(self, source: ImageSource) -> tuple[Features, tuple[int, int]]:
+        scan, size = self._prepared_at(source)
+        return self._features_of_batch([scan])[0], size
+
+    def _prepared_at(self, source: ImageSource) -> tuple[_Prepared, tuple[int, int]]:
         scan = self._prepared(source)
-        return self._features_of_batch([scan])[0], scan.size
+        return scan, scan.size
 
     def _prepared(self, source: ImageSource, hashed: bool = False) -> _Prepared:
         """Read and resize; safe from several threads."""

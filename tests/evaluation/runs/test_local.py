@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from onlygood.evaluation.runs.local import THREAD_VARIABLES, LocalEngine
+from onlygood.evaluation.runs.local import LocalEngine
 from onlygood.evaluation.runs.records import Records
 from onlygood.evaluation.runs.running import run_sweep
 from onlygood.evaluation.runs.sweep import Candidate, Sweep, plan
+from onlygood.parallel import THREAD_VARIABLES
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 
@@ -56,6 +57,26 @@ def test_killed_workers_do_not_end_the_sweep(tiles: Path, tmp_path: Path) -> Non
     assert first.error.startswith("The worker was killed (SIGKILL), 2 times.") and outcome.failed == [first]
     assert (second.status, second.circumstances["tries"]) == ("ok", 2)
     assert (third.status, third.circumstances["tries"], third.circumstances["workers"]) == ("ok", 1, 1)
+
+
+class Counting(LocalEngine):
+    """Counts the workers that it starts."""
+
+    started = 0
+
+    def _start(self):
+        self.started += 1
+        return super()._start()
+
+
+@pytest.mark.parametrize(("fresh", "expected"), [(True, 2), (False, 1)])
+def test_a_run_has_a_process_of_its_own_if_asked_for(tiles: Path, tmp_path: Path, fresh: bool, expected: int) -> None:
+    engine = Counting(1, 1, fresh=fresh)
+    # more shots than images: over at once
+    sweep = plan([tiles], [Candidate("knn")], categories=["blue"], seeds=[0, 1], shots=[50])
+    outcome = run_sweep(sweep, Records(tmp_path / "runs.sqlite"), engine)
+    assert ["50 shots cannot be drawn" in record.error for record in outcome.failed] == [True, True]
+    assert engine.started == expected and not engine.pids()
 
 
 SWEEP = """

@@ -58,6 +58,7 @@ def test_it_comes_back_from_json(spec: RunSpec) -> None:
         ({"shots": 2, "most_train": 5}, "Give one of them"),
         ({"parameters": {"seed": 1}}, "seed is no parameter of a run"),
         ({"parameters": {"threads": 1}}, "threads is no parameter of a run"),
+        ({"parameters": {"checkpoint": "a"}}, "checkpoint is no parameter of a run"),
         ({"parameters": {"k": object()}}, "cannot be written as JSON"),
         ({"parameters": {"k": float("nan")}}, "cannot be written as JSON"),
     ],

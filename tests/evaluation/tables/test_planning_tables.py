@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onlygood.errors import ParameterError
+from onlygood.evaluation.runs.released import CHOSEN_BY_TEST
 from onlygood.evaluation.tables import PAPERS, load_paper, plan
 from onlygood.evaluation.tables.definitions import development_rows, rows_of
 from onlygood.evaluation.tables.planning import complete
@@ -81,9 +82,32 @@ def test_runs_that_rows_share_are_planned_once() -> None:
 
 
 def test_shots_and_seeds_are_multiplied_and_seeds_can_be_fewer() -> None:
-    few = plan("reb", {"mvtec_ad": ["screw"]}, tables={"Table 7"}, seeds=2)
+    few = plan("reb", {"mvtec_ad": ["screw"]}, tables={"Table 7"}, seeds=[1, 3, 9])
     padim = [(run["shots"], run["seed"]) for run in few.runs if run["method"] == "padim"]
-    assert sorted(padim) == [(shots, seed) for shots in (1, 2, 5, 10, 16, 20, 50) for seed in (0, 1)]
+    assert sorted(padim) == [(shots, seed) for shots in (1, 2, 5, 10, 16, 20, 50) for seed in (1, 3)]
+    none = plan("reb", {"mvtec_ad": ["screw"]}, tables={"Table 7"}, seeds=[9])
+    why = {one["row"]: one["why"] for one in none.cannot}
+    assert not none.runs and why["PaDiM"] == "none of its seeds is asked for: 0, 1, 2, 3, 4"
+
+
+def test_the_released_protocol_is_planned_for_rows_printed_as_oracles_alone() -> None:
+    for paper, data, printed in (
+        ("simplenet", {"mvtec_ad": ["screw"]}, "simplenet"),
+        ("ulsad", {"btad": ["01"]}, "ulsad"),
+        ("reb", {"mvtec_ad": ["screw"]}, "ldknn"),
+    ):
+        honest, both = plan(paper, data), plan(paper, data, protocol="released")
+        added = [run for run in both.runs if "protocol" in run]
+        assert [run for run in both.runs if "protocol" not in run] == list(honest.runs) and both.cannot == honest.cannot
+        assert added and all(run["protocol"] == "released" for run in added)
+        assert {run["method"] for run in added} <= CHOSEN_BY_TEST.keys() and printed in {run["method"] for run in added}
+        assert len({repr(run) for run in added}) == len(added)
+    variable = plan("reb", {"mvtec_ad": ["screw"]}, tables={"Table 2"}, protocol="released")
+    by_test = [run for run in variable.runs if "protocol" in run and run["parameters"]["backbone"] == "resnet18"]
+    assert sorted({run["method"] for run in by_test}) == ["ldknn", "reb"]
+    assert len({run["parameters"]["k"] for run in by_test}) == 1  # the protocol itself tries the others
+    with pytest.raises(ParameterError, match="Unknown protocol 'magic'"):
+        plan("reb", {}, protocol="magic")
 
 
 def test_weights_that_are_not_at_hand_are_said_or_replaced() -> None:

@@ -122,6 +122,17 @@ def test_of_runs_recorded_twice_the_later_counts() -> None:
     }
 
 
+def test_a_plan_of_the_released_protocol_is_run_so_and_found_again() -> None:
+    screw = Data({}, {"mvtec_ad": ["screw"]}, {("mvtec_ad", "screw"): ("MVTec AD", "screw")})
+    planned = plan("simplenet", screw.names, tables={"Table 1"}, seeds=[0], protocol="released")
+    specs = [spec for spec in as_sweep(planned, screw).specs if spec.method == "simplenet"]
+    assert sorted(spec.protocol for spec in specs) == ["honest", "released"]
+    counts = {"n_train": 320, "n_good": 41, "n_defect": 119}
+    (spec,) = (one for one in specs if one.protocol == "released")
+    found = printed([ended(spec, oracle=True, honest_image_auroc=0.8, **counts)], "simplenet", "SimpleNet")
+    assert found.ours == 0.9 and found.oracle
+
+
 def simplenet(protocol: str, category: str = "screw", **figures) -> Record:
     parameters = {"backbone": "wide_resnet50_2"}
     spec = RunSpec("MVTec AD", category, "simplenet", "released", parameters, protocol=protocol)

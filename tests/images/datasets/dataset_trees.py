@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from onlygood.images.cifar10 import CLASSES, TEST, TRAIN
+from onlygood.images.cifar10_batches import CLASSES, TEST, TRAIN
 
 SHAPE = (12, 16)
 rng = np.random.default_rng(3)

@@ -14,8 +14,8 @@ from dataset_trees import BUILDERS, COUNTS
 
 from onlygood.errors import DataError, DataWarning
 from onlygood.images import ImageSource, as_sources, reading
-from onlygood.images.cifar10 import load_cifar10
 from onlygood.images.datasets import LAYOUTS, check_dataset, open_dataset, published, recognise
+from onlygood.images.datasets.cifar10 import load_cifar10
 
 LABELS_IN_MASKS = "kolektor_sdd"
 
@@ -133,7 +133,7 @@ def test_cifar10_gives_the_images_that_its_own_reader_gives(tmp_path, small, mon
     root = dataset_trees.cifar10(tmp_path / "binary")
     if form == "python":
         root = dataset_trees.cifar10_in_pickles(tmp_path / "python", root)
-    monkeypatch.setattr("onlygood.images.cifar10.PER_CLASS", (5, 1))
+    monkeypatch.setattr("onlygood.images.datasets.cifar10.PER_CLASS", (5, 1))
     category = open_dataset(root).category("cat")
     whole = load_cifar10(root, "cat")
     assert np.array_equal([ImageSource.of_file(path).read() for path in category.train], whole.train)

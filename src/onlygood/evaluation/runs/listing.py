@@ -28,7 +28,7 @@ FIGURES = (
     "honest_pixel_auroc",
     "honest_aupro",
 )
-COSTS = ("fit_seconds", "fit_shared_images", "ms_per_image", "model_bytes", "peak_bytes")
+COSTS = ("fit_seconds", "fit_shared_images", "fit_shared_tuning", "ms_per_image", "model_bytes", "peak_bytes")
 #: Of the table for a person: heading and how it is written.
 SHOWN = (
     ("image_auroc", "I-AUROC", "{:.4f}"),

@@ -14,15 +14,8 @@ from typing import Any
 
 from onlygood.evaluation.runs.measuring import Task, failed, measure, now
 from onlygood.evaluation.runs.records import Record
+from onlygood.parallel import THREAD_VARIABLES
 
-#: What libraries read when they are loaded: how many threads OpenMP, OpenBLAS, MKL and others may start.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 #: Tries of a run whose worker is killed.
 TRIES = 2
 
@@ -45,10 +38,12 @@ class LocalEngine:
     Args:
         workers: Processes.
         threads: Threads of each: of the detector, the search, torch and linear algebra.
+        fresh: Whether each run has a process of its own, so that its peak of memory holds nothing that an earlier run
+            left behind.
     """
 
-    def __init__(self, workers: int, threads: int) -> None:
-        self.workers, self.threads = workers, threads
+    def __init__(self, workers: int, threads: int, *, fresh: bool = False) -> None:
+        self.workers, self.threads, self.fresh = workers, threads, fresh
         self._all: list[_Worker] = []
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Record]:
@@ -103,6 +98,10 @@ class LocalEngine:
             self._all.remove(worker)
             return None
         worker.task = None
+        if self.fresh:
+            worker.connection.close()  # upon which it ends by itself
+            worker.process.join()
+            self._all.remove(worker)
         return record
 
     def _start(self) -> _Worker:

@@ -23,6 +23,7 @@ from onlygood.evaluation.runs.records import Record
 from onlygood.evaluation.runs.released import Choice, Released
 from onlygood.evaluation.runs.shots import draw_shots
 from onlygood.evaluation.runs.spec import RunSpec
+from onlygood.evaluation.runs.tunings import share_tuning
 from onlygood.evaluation.speed import model_bytes
 from onlygood.evaluation.testset import TestRun, run_test
 from onlygood.images.layouts import Sample
@@ -52,6 +53,7 @@ class Task:
         contents: The category and its fingerprint.
         threads: Threads that it may use.
         features: Folder of shared features; None to compute everything.
+        tunings: Folder of shared fine-tunings; None to fine-tune in every run.
         about: What else belongs into the record's circumstances, such as the number of workers.
     """
 
@@ -59,6 +61,7 @@ class Task:
     contents: Contents
     threads: int
     features: Path | None = None
+    tunings: Path | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
 
@@ -128,6 +131,7 @@ def _measured(task: Task) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
     shared = None if task.features is None else SharedFeatures(task.features)
     images, samples = training_images(task.spec, task.contents), task.contents.category.test
     detector = make_detector(task.spec, task.threads)
+    tuned = task.tunings is not None and share_tuning(detector, task.spec, task.contents.fingerprint, task.tunings)
     released = Released(task.spec.dataset, samples) if task.spec.protocol == "released" else None
     with nullcontext() if shared is None else shared.used():
         started = time.perf_counter()
@@ -136,7 +140,8 @@ def _measured(task: Task) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
         else:
             detector.fit([str(path) for path in images], progress=silent)
         costs: dict[str, Any] = {"fit_seconds": round(time.perf_counter() - started, 3)}
-        costs |= {"fit_shared_images": 0 if shared is None else shared.found, "fit_peak_bytes": peak_bytes()}
+        costs |= {"fit_shared_images": 0 if shared is None else shared.found, "fit_shared_tuning": tuned}
+        costs["fit_peak_bytes"] = peak_bytes()
         tested = run_test(detector, samples)
         figures = _figures(detector, tested)
         if released is not None:

@@ -6,16 +6,16 @@ paths on every machine of the cluster, and onlygood must be installed there.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from onlygood.cluster import ray_cluster
 from onlygood.errors import OnlyGoodError, require
-from onlygood.evaluation.runs.local import THREAD_VARIABLES, TRIES
+from onlygood.evaluation.runs.local import TRIES
 from onlygood.evaluation.runs.measuring import Task, failed, measure, now
 from onlygood.evaluation.runs.records import Record
-from onlygood.parallel import cores
+from onlygood.parallel import THREAD_VARIABLES, cores
 
 
 class RayEngine:
@@ -37,22 +37,9 @@ class RayEngine:
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Record]:
         """Records as runs end; a task is taken when the cluster has room for it."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports to nobody
-        import ray
-
-        try:
-            if self.address is None:
-                count = cores() if self.workers is None else self.workers * self.threads
-                ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="error")
-            else:
-                ray.init(self.address, log_to_driver=False, logging_level="error")
-        except Exception as error:  # of many kinds, from many layers
-            where = f"cluster at {self.address}" if self.address else "cluster on this machine"
-            raise OnlyGoodError(f"The Ray {where} cannot be used: {' '.join(str(error).split())}") from error
-        try:
+        count = cores() if self.workers is None else self.workers * self.threads
+        with ray_cluster(self.address, count) as ray:
             yield from self._records(ray, tasks)
-        finally:
-            ray.shutdown()
 
     def _records(self, ray: Any, tasks: Iterable[Task]) -> Iterator[Record]:
         total = int(ray.cluster_resources().get("CPU", 0))

@@ -72,6 +72,7 @@ def run_sweep(
     engine: RunEngine,
     *,
     features: Path | None = None,
+    tunings: Path | None = None,
     retry: bool = False,
     progress: Report | None = None,
     told: Callable[[Record], None] | None = None,
@@ -83,6 +84,7 @@ def run_sweep(
         records: Where they are recorded. What is recorded there is not done again.
         engine: What does them.
         features: Folder of features that runs share; None for none.
+        tunings: Folder of fine-tunings that runs share, and from which a run that was stopped goes on; None for none.
         retry: Whether runs that failed before are tried again.
         progress: Called as `progress("runs", done, total)`; before that, while files are read, for each category.
         told: Called with each record once it is written.
@@ -115,7 +117,7 @@ def run_sweep(
                 ended += 1
                 report("runs", ended, total)
                 continue
-            yield Task(spec, contents[spec.dataset, spec.category], engine.threads, features)
+            yield Task(spec, contents[spec.dataset, spec.category], engine.threads, features, tunings)
 
     for record in engine.run(tasks()):
         records.add(record)

@@ -11,8 +11,12 @@ from typing import Any, Self
 from onlygood.errors import ParameterError
 
 PROTOCOLS = ("honest", "released")
-#: Parameters of a detector that are no part of a run: the seed has its own field, cores are shared out by the engine.
-NOT_PARAMETERS = ("seed", "threads")
+#: Parameters of a detector that are no part of a run, and what says them instead.
+NOT_PARAMETERS = {
+    "seed": "give --seeds",
+    "threads": "give --threads, for each worker",
+    "checkpoint": "fine-tuned backbones are kept beside the shared features",
+}
 _ALWAYS = ("dataset", "category", "method")
 
 
@@ -58,9 +62,9 @@ class RunSpec:
             )
         if self.shots is not None and self.most_train is not None:
             raise ParameterError("shots and most_train both say which training images to take. Give one of them.")
-        for name in NOT_PARAMETERS:
+        for name, instead in NOT_PARAMETERS.items():
             if name in self.parameters:
-                raise ParameterError(f"{name} is no parameter of a run: give --seeds, and --threads for each worker.")
+                raise ParameterError(f"{name} is no parameter of a run: {instead}.")
         plain = json.loads(_canonical(dict(self.parameters), f"The parameters of {self.method}"))
         object.__setattr__(self, "parameters", plain)
 

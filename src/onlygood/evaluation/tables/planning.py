@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onlygood.evaluation.tables.definitions import Row, development_rows, rows_of
-from onlygood.evaluation.tables.published import categories_of, title_of
+from onlygood.errors import ParameterError
+from onlygood.evaluation.runs.released import CHOSEN_BY_TEST
+from onlygood.evaluation.runs.spec import PROTOCOLS
+from onlygood.evaluation.tables.definitions import Row, Setting, development_rows, rows_of
+from onlygood.evaluation.tables.published import categories_of, load_paper, title_of
 from onlygood.features.backbones import find_backbone
 
 #: Parameters that say where and how fast something runs, or are no part of a score.
@@ -23,7 +26,8 @@ class Plan:
 
     Attributes:
         paper: Key of the paper.
-        runs: Each once: dataset, category, method, parameters, seed, shots (None for all training images).
+        runs: Each once: dataset, category, method, parameters, seed, shots (None for all training images), and
+            `protocol` where that is `released`.
         cannot: What is not run: table, row, dataset, why.
     """
 
@@ -39,7 +43,8 @@ def plan(
     tables: Collection[str] | None = None,
     backbones: Collection[str] | None = None,
     backbone: str | None = None,
-    seeds: int | None = None,
+    seeds: Collection[int] | None = None,
+    protocol: str = "honest",
 ) -> Plan:
     """What has to be run for a paper's tables, restricted to what is there.
 
@@ -51,28 +56,36 @@ def plan(
         tables: Labels such as `Table 2` or `Figure 5`; None for all.
         backbones: Those whose weights are at hand; None if all are.
         backbone: Taken in place of every row's own, where the row's own is not at hand or `backbones` is None.
-        seeds: At most so many of each row.
+        seeds: Of those of each row, these; None for all of them.
+        protocol: `released`: rows that are printed with something chosen by test images are also run so, where the
+            method's released code is known to.
 
     Raises:
-        ParameterError: There is no such paper or backbone.
+        ParameterError: There is no such paper, backbone or protocol.
     """
+    if protocol not in PROTOCOLS:
+        raise ParameterError(f"Unknown protocol {protocol!r}. Known are: {', '.join(PROTOCOLS)}")
     runs: dict[str, dict[str, Any]] = {}
     cannot: list[dict[str, str]] = []
     own = rows_of(paper)
+    oracles = _printed_oracles(paper) if protocol == "released" else frozenset()
     reported = {row.dataset for row in own}
     elsewhere = [row for name in datasets if name not in reported for row in development_rows(paper, name)]
     for row in (*own, *elsewhere):
         if tables is not None and row.table not in tables:
             continue
+        of_row = [seed for seed in range(row.seeds) if seeds is None or seed in seeds]
         why = _why_not(row, datasets)
-        for setting in () if why else row.settings:
+        if not why and not of_row:
+            why = f"none of its seeds is asked for: {', '.join(map(str, range(row.seeds)))}"
+        for setting, more in () if why else _settings(row, (row.table, row.row) in oracles):
             parameters, lacking = _with_backbone(setting.parameters, backbones, backbone)
             if lacking:
                 why = lacking
                 continue
             for category in datasets[row.dataset]:
                 for shots in row.shots:
-                    for seed in range(min(row.seeds, seeds or row.seeds)):
+                    for seed in of_row:
                         run = {
                             "dataset": row.dataset,
                             "category": category,
@@ -80,6 +93,7 @@ def plan(
                             "parameters": parameters,
                             "seed": seed,
                             "shots": shots,
+                            **more,
                         }
                         runs.setdefault(json.dumps(run, sort_keys=True), run)
         if why:
@@ -89,6 +103,21 @@ def plan(
             why = f"no data of {len(missing)} of the categories of {title_of(row.dataset)}, so no mean: {names}"
             cannot.append({"table": row.table, "row": row.row, "dataset": row.dataset, "why": why})
     return Plan(paper, tuple(runs.values()), tuple(cannot))
+
+
+def _printed_oracles(paper: str) -> frozenset[tuple[str, str]]:
+    """Table and name of the rows of which a number is printed as chosen by test images."""
+    values = load_paper(paper).values
+    return frozenset((one.table, one.row) for one in values if any(remark.kind == "oracle" for remark in one.remarks))
+
+
+def _settings(row: Row, by_test: bool) -> Iterator[tuple[Setting, dict[str, str]]]:
+    """What a row is made of; then the first of it by the released protocol, which itself tries what is chosen from."""
+    yield from ((setting, {}) for setting in row.settings)
+    first = row.settings[0]
+    whole = CHOSEN_BY_TEST.get(first.method) != "k" or first.parameters.get("coreset", 1) == 1  # K needs the full bank
+    if by_test and row.swept is None and first.method in CHOSEN_BY_TEST and whole:
+        yield first, {"protocol": "released"}
 
 
 def complete(method: str, parameters: Mapping[str, Any], without: Iterable[str] = ()) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from onlygood.evaluation.runs.data import open_all
 from onlygood.evaluation.runs.records import Record
-from onlygood.evaluation.runs.spec import RunSpec
+from onlygood.evaluation.runs.spec import PROTOCOLS, RunSpec
 from onlygood.evaluation.runs.sweep import Sweep
 from onlygood.evaluation.tables.planning import Plan
 from onlygood.evaluation.tables.published import categories_of, title_of
@@ -110,6 +110,7 @@ def as_sweep(plan: Plan, data: Data) -> Sweep:
                 seed=0 if shots is not None else run["seed"],
                 shots=shots,
                 draw=run["seed"] if shots is not None else 0,
+                protocol=run.get("protocol", PROTOCOLS[0]),
             )
         )
     return Sweep(tuple(dict.fromkeys(specs)), data.sets)

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from onlygood.errors import DataError, DataWarning
 from onlygood.images.datasets.base import Category, DataSet, Layout, Problems
+from onlygood.images.datasets.cifar10 import CIFAR10
+from onlygood.images.datasets.elpv import ELPV, elpv_folder
 from onlygood.images.datasets.folders import FOLDERS
 from onlygood.images.datasets.kolektor import KOLEKTOR_SDD
 from onlygood.images.datasets.magnetic_tile import MAGNETIC_TILE
 from onlygood.images.datasets.manifest import MANIFEST
 from onlygood.images.datasets.mvtec_ad import BTAD, MPDD, MVTEC_3D, MVTEC_AD
 from onlygood.images.datasets.mvtec_loco import MVTEC_LOCO
-from onlygood.images.datasets.packed import CIFAR10, ELPV
 from onlygood.images.datasets.published import compare
 from onlygood.images.datasets.trees import name_of, subfolders
 from onlygood.images.datasets.visa import VISA
-from onlygood.images.elpv import elpv_folder
 
 #: In the order in which a folder is compared with them: the first that fits is it.
 LAYOUTS: dict[str, Layout] = {

@@ -6,7 +6,7 @@ import pytest
 
 from onlygood.errors import DataError
 from onlygood.images import read_image
-from onlygood.images.elpv import load_elpv
+from onlygood.images.datasets.elpv import load_elpv
 
 needs_data = pytest.mark.skipif(
     find_spec("elpv_dataset") is None, reason="the data package elpv-dataset is not installed"

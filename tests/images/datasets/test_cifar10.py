@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from onlygood.errors import DataError
-from onlygood.images import cifar10
-from onlygood.images.cifar10 import CLASSES, load_cifar10
+from onlygood.images.cifar10_batches import CLASSES, TEST, TRAIN
+from onlygood.images.datasets import cifar10
+from onlygood.images.datasets.cifar10 import load_cifar10
 
 
 @pytest.fixture
 def batches(monkeypatch, rng):
     """Two training images and one test image of each class: name of the file -> pixels and labels."""
     monkeypatch.setattr(cifar10, "PER_CLASS", (5, 1))
-    labels = {name: rng.permutation(10) for name in (*cifar10.TRAIN, *cifar10.TEST)}
+    labels = {name: rng.permutation(10) for name in (*TRAIN, *TEST)}
     return {name: (rng.integers(0, 256, (10, 3072), dtype=np.uint8), order) for name, order in labels.items()}
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onlygood.errors import DataError, require
+from onlygood.images.datasets.base import Category, Layout, Problems
 from onlygood.images.layouts import Sample
 
 #: Images of each module type, with defect probability 0 and 1, as published.
@@ -96,3 +97,33 @@ def split_cells(good: list[Path], defective: list[Path]) -> Split:
     test = [Sample(path, "good") for path in sorted(held_out)]
     test += [Sample(path, "defective") for path in sorted(defective)]
     return Split(sorted(set(good) - held_out), test)
+
+
+def _why_not(root: Path) -> str | None:
+    return None if (root / "labels.csv").is_file() and (root / "images").is_dir() else "no labels.csv beside images/"
+
+
+def _load(root: Path, problems: Problems) -> list[Category]:
+    try:
+        labels = read_labels(root)
+    except DataError as error:
+        problems.error(root / "labels.csv", str(error))
+        return []
+    categories = []
+    for cells, (good, defective) in sorted(labels.items()):
+        problems.category = cells
+        for path in (*good, *defective):
+            if not path.is_file():
+                problems.error(path, f"The image {path} of labels.csv is missing. Reinstall elpv-dataset.")
+        split = split_cells(good, defective)
+        categories.append(Category(cells, tuple(split.train), test=tuple(split.test)))
+    return categories
+
+
+ELPV = Layout(
+    "elpv",
+    "ELPV",
+    "ours: every fifth good cell (probability 0), by SHA-1, and all defective ones (probability 1) are for testing",
+    _why_not,
+    _load,
+)

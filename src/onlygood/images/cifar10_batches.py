@@ -1,4 +1,4 @@
-"""CIFAR-10 as one-class problems: one class is good, the nine others are not (SimpleNet, section 4.1).
+"""The files of CIFAR-10, many images in each, and paths that stand for one of them.
 
 Krizhevsky, "Learning multiple layers of features from tiny images" (2009): 60,000 colour images of 32 x 32
 pixels in ten classes. Both published forms are read: the binary one (`cifar-10-batches-bin`) and the Python one
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,64 +19,30 @@ from numpy.typing import NDArray
 from onlygood.errors import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-#: Training and test images of each class, as published.
-PER_CLASS = (5000, 1000)
 SIDE = 32
 TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST = ("test_batch",)
 
 
-@dataclass(frozen=True)
-class OneClass:
-    """Good images to fit on and labelled images to test on.
-
-    Attributes:
-        good: Name of the good class.
-        train: uint8 `(5000, 32, 32, 3)`, RGB: all its training images.
-        test: uint8 `(10000, 32, 32, 3)`: all test images of all classes.
-        labels: int64 `(10000,)`: 0 for the good class, 1 for the others.
-        classes: Class of each test image, by name.
-    """
-
-    good: str
-    train: NDArray[np.uint8]
-    test: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    classes: list[str]
-
-
-def load_cifar10(folder: str | Path, good: str) -> OneClass:
-    """One of the ten one-class problems; the published figure is the mean image AUROC of all ten.
-
-    Args:
-        folder: The unpacked archive, or the folder around it.
-        good: Class that counts as good, one of `CLASSES`.
+def batch_files(folder: str | Path) -> tuple[list[Path], list[Path]]:
+    """The files of training and of test images of the version that is there, in a folder or the one around it.
 
     Raises:
-        DataError: Unknown class, a missing or damaged file, or other numbers of images than published.
+        DataError: There is neither version.
     """
-    if good not in CLASSES:
-        raise DataError(f"CIFAR-10 has no class {good!r}. It has: {', '.join(CLASSES)}.")
-    folder, ending = _found(Path(folder))
-    train, train_classes = _read(folder, TRAIN, ending, PER_CLASS[0])
-    test, test_classes = _read(folder, TEST, ending, PER_CLASS[1])
-    number = CLASSES.index(good)
-    labels = (test_classes != number).astype(np.int64)
-    return OneClass(good, train[train_classes == number], test, labels, [CLASSES[one] for one in test_classes])
-
-
-def batch_files(folder: str | Path) -> tuple[list[Path], list[Path]]:
-    """The files of training and of test images of the version that is there; raises `DataError` as `load_cifar10`."""
     folder, ending = _found(Path(folder))
     return [folder / f"{name}{ending}" for name in TRAIN], [folder / f"{name}{ending}" for name in TEST]
 
 
 def batch_labels(path: Path) -> NDArray[np.integer]:
     """Class number of each image of a file, in order; raises `DataError` if it is damaged."""
-    classes = _batch(path)[1]
-    if len(classes) and not 0 <= classes.min() <= classes.max() < len(CLASSES):
-        raise DataError(f"{path}: a CIFAR-10 label is not from 0 to 9. The file is damaged; unpack it again.")
-    return classes
+    return _checked(_kept(path)[1], path)
+
+
+def read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+    """Images uint8 `(n, 32, 32, 3)`, RGB, and class number `(n,)` of each; raises `DataError` if it is damaged."""
+    pixels, classes = _read(path)
+    return _as_rgb(pixels), _checked(classes, path)
 
 
 def image_path(batch: Path, number: int) -> Path:
@@ -93,7 +57,7 @@ def is_image_path(path: Path) -> bool:
 
 def read_image_path(path: Path) -> NDArray[np.uint8]:
     """The image that a path stands for: uint8 `(32, 32, 3)`, RGB; raises `DataError` if there is none."""
-    pixels = _batch(path.parent)[0]
+    pixels = _kept(path.parent)[0]
     number = int(path.name)
     if number >= len(pixels):
         raise DataError(f"{path.parent} holds {len(pixels)} images, so there is none with the number {number}.")
@@ -111,32 +75,22 @@ def _found(folder: Path) -> tuple[Path, str]:
     )
 
 
-def _read(
-    folder: Path, names: Sequence[str], ending: str, per_class: int
-) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
-    """Images `(n, 32, 32, 3)` and class numbers `(n,)` of some files."""
-    parts = [_read_binary(folder / f"{name}.bin") if ending else _read_python(folder / name) for name in names]
-    pixels = np.concatenate([part[0] for part in parts])
-    classes = np.concatenate([part[1] for part in parts])
-    if len(classes) and not 0 <= classes.min() <= classes.max() < len(CLASSES):
-        raise DataError(f"{folder}: a CIFAR-10 label is not from 0 to 9. The files are damaged; unpack them again.")
-    counts = np.bincount(classes, minlength=len(CLASSES))
-    if set(counts.tolist()) != {per_class}:
-        raise DataError(
-            f"{folder}: found {counts.tolist()} images of the ten classes in {', '.join(names)}; published are "
-            f"{per_class} of each. The files are cut short or not CIFAR-10's; unpack them again."
-        )
-    return _as_rgb(pixels), classes
-
-
 def _as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """From `(n, 3072)`, plane by plane (red, green, blue), each row by row, to `(n, 32, 32, 3)`."""
     return np.ascontiguousarray(pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
 
 
-@lru_cache(maxsize=2)  # images are asked for one by one, mostly in order
-def _batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+def _checked(classes: NDArray[np.integer], path: Path) -> NDArray[np.integer]:
+    if len(classes) and not 0 <= classes.min() <= classes.max() < len(CLASSES):
+        raise DataError(f"{path}: a CIFAR-10 label is not from 0 to 9. The file is damaged; unpack it again.")
+    return classes
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
     return _read_binary(path) if path.suffix == ".bin" else _read_python(path)
+
+
+_kept = lru_cache(maxsize=2)(_read)  # images are asked for one by one, mostly in order
 
 
 def _bytes_of(path: Path) -> bytes:
