@@ -55,7 +55,9 @@ export class Live {
   /** Read the newest parts from the record: at the start, and after the connection was lost. */
   async refresh() {
     const { decisions } = await get("/decisions", { recipe: this.context.recipe, limit: STRIP, order: "newest" });
-    this.recent = decisions;
+    // Parts told while the answer was under way are not in it.
+    const newest = decisions[0]?.id ?? "";
+    this.recent = [...this.recent.filter((one) => one.id > newest), ...decisions].slice(0, STRIP);
     await Promise.all([this.#show(), this.counts()]);
   }
 
