@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import onlygood
+from development_sets import data_sets
 from onlygood.errors import DataWarning
 from onlygood.evaluation.metrics import auroc
 from onlygood.features import FeatureGraph
@@ -31,7 +32,6 @@ from onlygood.images import as_sources, resize
 from onlygood.images.layouts import Sample
 from onlygood.images.sources import spread
 from onlygood.progress import silent
-from results import data_sets
 
 MARKS = ("<!-- tables -->", "<!-- end of tables -->")
 PRECISIONS = ("float32", "int8")

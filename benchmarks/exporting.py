@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import onlygood
+from development_sets import data_sets
 from onlygood.errors import DataWarning
 from onlygood.evaluation.metrics import auroc
 from onlygood.exporting.coreset import VECTORS, rank_correlation
@@ -25,7 +26,6 @@ from onlygood.images.layouts import Sample
 from onlygood.images.sources import spread
 from onlygood.methods.anomaly_map import image_score
 from onlygood.progress import silent
-from results import data_sets
 
 MARKS = ("<!-- tables -->", "<!-- end of tables -->")
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)

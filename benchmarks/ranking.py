@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from development_sets import data_sets
 from onlygood.errors import DataWarning
 from onlygood.evaluation.choosing import CANDIDATES, choose
 from onlygood.evaluation.metrics import auroc
 from onlygood.images.layouts import Sample
 from records import replace_between
-from results import data_sets
 
 
 def measured(name: str, good: list[Path], test: list[Sample], names: list[str]) -> dict[str, Any]:

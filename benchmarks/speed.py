@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from development_sets import data_sets
 from onlygood.evaluation.metrics import auroc
 from onlygood.features.engines import ENGINES, is_installed
 from onlygood.images.layouts import Sample
@@ -34,7 +35,6 @@ from onlygood.images.sources import spread
 from peers.options import for_anomalib, for_ours, for_plain
 from peers.protocol import Peer, PeerError, time_command
 from records import Records, code, replace_between
-from results import data_sets
 from speed_page import page
 
 HERE = Path(__file__).resolve().parent
