@@ -83,7 +83,7 @@ def under_load(bench: Bench) -> None:
     """Overhead at one client, then throughput and times at every number of clients."""
     given = bench.given
     base = {"model": Path(given.model).name if given.model else "reb", "threads": given.threads, "size": given.size}
-    base |= {"train": given.train}
+    base |= {"train": given.train, "engine": given.engine}
     overhead = {**base, "turns": given.turns}
     loads = [{**base, "clients": clients, "requests": given.requests} for clients in given.clients]
     loads = [key for key in loads if bench.wanted("load", key)]
@@ -92,10 +92,11 @@ def under_load(bench: Bench) -> None:
     folder = Path(given.model).resolve().parent if given.model else bench.model("reb", given.size, "reb")
     file = Path(given.model).resolve() if given.model else folder / "model.og"
     log = bench.out / "requests.log"
-    with RunningStation(file, bench.out / "line", given.threads) as station, bench.peer() as bare:
-        bare.ask("load", folder=folder, threads=given.threads)
+    setting = f"engine = {given.engine!r}"
+    with RunningStation(file, bench.out / "line", given.threads, setting) as station, bench.peer() as bare:
+        bare.ask("load", folder=folder, threads=given.threads, route=given.engine)
         load(station.address, bench.images[0], 20, 1, log)  # not counted
-        bare.ask("inspect", images=[str(bench.images[0])] * 20)
+        bare.ask("inspect", images=[str(bench.images[0])] * 20, route=given.engine)
         if bench.wanted("overhead", overhead):
             bench.put("overhead", overhead, side_by_side(bench, station, bare, log))
         for key in loads:
@@ -116,7 +117,8 @@ def side_by_side(bench: Bench, station: RunningStation, bare: Peer, log: Path) -
                 through += ms.tolist()
                 failed += errors
             else:
-                alone += bare.ask("inspect", images=[str(image)] * TURN)["milliseconds"]
+                asked = {"images": [str(image)] * TURN, "route": bench.given.engine}
+                alone += bare.ask("inspect", **asked)["milliseconds"]
     mine, others = percentiles(through), percentiles(alone)
     return {
         "station": mine,
@@ -284,7 +286,7 @@ def overhead_table(row: dict[str, Any]) -> str:
     lines = [
         f"**What the station adds**: one client, {values['runs']:,} inspections each, in turns of {TURN}, over "
         f"{key['turns']} images; {key['model']} fitted with {key['train']} images of {key['size']} pixels, "
-        f"{key['threads']} threads. Milliseconds:",
+        f"{key['engine']}, {key['threads']} threads. Milliseconds:",
         "",
         "|  | p50 | p95 | p99 |",
         "|---|---|---|---|",
@@ -338,6 +340,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=209, help="images that the models are fitted with")
     parser.add_argument("--size", type=int, default=256, help="pixels of the input")
     parser.add_argument("--threads", type=int, default=2, help="of the engine")
+    parser.add_argument("--engine", default="onnxruntime", help="that runs the feature graph in both")
     parser.add_argument("--turns", type=int, default=10, help=f"turns of {TURN} requests, an image each")
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
     parser.add_argument("--requests", type=int, default=1000, help="at each number of clients")
