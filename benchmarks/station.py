@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from onlygood.images.elpv import load_elpv
+from onlygood.images.datasets.elpv import load_elpv
 from onlygood.images.sources import spread
 from peers.options import for_ours
 from peers.protocol import Peer
@@ -37,6 +37,8 @@ HERE = Path(__file__).resolve().parent
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy")
 #: Requests of one turn.
 TURN = 100
+#: Inspections before anything is counted: files of the record grow to their size meanwhile.
+WARM = 300
 #: What we want: milliseconds that the station adds at most (95th percentile, one client), growth of memory in a soak.
 MOST_ADDED, MOST_GROWTH = 5.0, 0.05
 
@@ -95,8 +97,8 @@ def under_load(bench: Bench) -> None:
     setting = f"engine = {given.engine!r}"
     with RunningStation(file, bench.out / "line", given.threads, setting) as station, bench.peer() as bare:
         bare.ask("load", folder=folder, threads=given.threads, route=given.engine)
-        load(station.address, bench.images[0], 20, 1, log)  # not counted
-        bare.ask("inspect", images=[str(bench.images[0])] * 20, route=given.engine)
+        load(station.address, bench.images[0], WARM, 1, log)  # not counted
+        bare.ask("inspect", images=[str(bench.images[0])] * WARM, route=given.engine)
         if bench.wanted("overhead", overhead):
             bench.put("overhead", overhead, side_by_side(bench, station, bare, log))
         for key in loads:
