@@ -10,13 +10,14 @@ DATA ?=
 PEERS ?= .peers
 BENCH ?= bench-output
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench bench-station clean
 
 help:
 	@echo "make demo   fit, inspect and report on real solar-cell images (into demo-output/)"
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types alone"
 	@echo "make bench  measure beside anomalib, for hours, on an idle machine; goes on where it was stopped (docs/benchmarks.md)"
+	@echo "make bench-station  measure the station under load (needs h2load); minutes, goes on where it was stopped (docs/station.md)"
 	@echo "make clean  remove the environment and what was generated, but not what was measured"
 
 install: $(INSTALLED)
@@ -42,7 +43,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff check . || failed="$$failed ruff-check"; \
 	$(BIN)/ruff format --check . || failed="$$failed ruff-format"; \
 	$(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/python -m pytest || failed="$$failed pytest"; \
+	$(BIN)/python -m pytest -rs || failed="$$failed pytest"; \
 	if [ -n "$$failed" ]; then echo "Failed:$$failed" >&2; exit 1; fi; echo "All passed: ruff, mypy, pytest."
 
 lint: $(INSTALLED)
@@ -56,6 +57,9 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/speed.py --skip-done $(if $(DATA),--data $(DATA)) --peers $(PEERS) --out $(BENCH) --into docs/benchmarks.md
 	$(BIN)/python benchmarks/growth.py --skip-done --out $(BENCH) --into docs/benchmarks.md
 	$(BIN)/python benchmarks/steady.py --skip-done --out $(BENCH) --into docs/benchmarks.md
+
+bench-station: $(INSTALLED)
+	$(BIN)/python benchmarks/station.py --skip-done --out $(BENCH) --into docs/station.md
 
 clean:
 	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -38,7 +38,7 @@ PACKAGES = ("fastapi", "uvicorn", "sqlalchemy")
 #: Requests of one turn.
 TURN = 100
 #: Inspections before anything is counted: files of the record grow to their size meanwhile.
-WARM = 300
+WARM = 500
 #: What we want: milliseconds that the station adds at most (95th percentile, one client), growth of memory in a soak.
 MOST_ADDED, MOST_GROWTH = 5.0, 0.05
 
