@@ -39,7 +39,7 @@ def actions(station: Any) -> list[tuple[str, str]]:
 
 def test_swapping_under_load_loses_no_request(client: Any, station: Any, models: dict[str, Path], good: bytes) -> None:
     expected = scores_of(models, good)
-    hashes = {name: station.recipes.take_in(path.open("rb")) for name, path in models.items()}
+    hashes = {name: station.recipes.files.take_in(path.open("rb")) for name, path in models.items()}
     assert expected["a"] != expected["b"]
     by_hash = {hashes[name]: score for name, score in expected.items()}
     answers: list[Any] = []
@@ -193,7 +193,7 @@ def test_a_restart_resumes_what_was_on_duty(
     make_station: Callable[..., Any], settings: Settings, models: dict[str, Path]
 ) -> None:
     station = make_station(settings)
-    sent = station.recipes.take_in(models["b"].open("rb"))
+    sent = station.recipes.files.take_in(models["b"].open("rb"))
     station.recipes.replace("plate", sent, "anna", "a better one")
     station.recipes.set_thresholds("plate", Thresholds(9.0, 8.0), "anna")
     station.close()
@@ -222,10 +222,10 @@ def test_a_lost_copy_is_made_good_by_the_given_file(
     make_station: Callable[..., Any], settings: Settings, models: dict[str, Path]
 ) -> None:
     station = make_station(settings)
-    given, sent = station.recipes.get().model, station.recipes.take_in(models["b"].open("rb"))
+    given, sent = station.recipes.get().model, station.recipes.files.take_in(models["b"].open("rb"))
     station.recipes.replace("plate", sent, "anna", "")
     station.close()
-    station.recipes.path(sent).unlink()
+    station.recipes.files.path(sent).unlink()
     assert make_station(settings).recipes.get().model == given
 
 

@@ -1,35 +1,24 @@
-"""Which model answers for which recipe: loading, swapping without losing a request, rolling back, watching files.
-
-A model file is copied into the station's folder, by its SHA-256, before it is loaded. Detectors map their file into
-memory, so a file that somebody overwrites in place would change or crash a running one; a copy under its hash cannot be
-overwritten by anything else, and stays there to roll back to.
-"""
+"""Which model answers for which recipe: swapping without losing a request, rolling back, watching the given files."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import re
-import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from onlygood.errors import ModelFileError, OnlyGoodError, ParameterError
-from onlygood.files import replacing
-from onlygood.images.sources import ImageSource
-from onlygood.methods import Detector, load
-from onlygood.progress import silent
+from onlygood.methods import Detector
 from onlygood.station.decisions import Thresholds, finite
 from onlygood.station.errors import NotFoundError, RefusedError, UnknownRecipeError
 from onlygood.station.logs import log
+from onlygood.station.model_files import Given, ModelFiles, Stamp, stamp
 from onlygood.station.settings import Settings
 from onlygood.station.telemetry import Telemetry
 
@@ -40,10 +29,6 @@ POLL = 2.0
 WATCHER = "station"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_HASH = re.compile(r"[0-9a-f]{64}")
-
-#: What a file was when it was looked at: time of change, size, number; None if it was not there.
-Stamp = tuple[int, int, int] | None
 
 
 class Activating(Protocol):
@@ -109,6 +94,9 @@ class Recipes:
         telemetry: Tells what is.
         poll: Seconds between two looks at the model files.
 
+    Attributes:
+        files: The station's copies of the model files.
+
     Raises:
         ModelFileError: The file of a recipe cannot be used and there is no earlier one.
         ParameterError: A name is none.
@@ -119,9 +107,8 @@ class Recipes:
         self._record = record
         self._telemetry = telemetry
         self._poll = poll
-        self._folder = settings.data / "models"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._given = Given(self._folder / "given.json")
+        self.files = ModelFiles(settings.data / "models", settings.engine, settings.threads)
+        self._given = Given(self.files.folder / "given.json")
         self._changing = threading.RLock()
         self._on_duty: dict[str, Recipe] = {}
         self._problems: dict[str, str] = {}
@@ -168,56 +155,7 @@ class Recipes:
         """What is wrong with the model file of a recipe, by its name; the model on duty is not concerned."""
         return dict(self._problems)
 
-    def path(self, sha256: str) -> Path:
-        """The station's copy of a model file.
-
-        Raises:
-            NotFoundError: There is none of that hash.
-        """
-        path = self._folder / f"{sha256}.og"
-        if not _HASH.fullmatch(sha256) or not path.is_file():
-            raise NotFoundError(f"The station keeps no model file {sha256[:80]}.")
-        return path
-
     # changing
-
-    def take_in(self, file: BinaryIO) -> str:
-        """Copy a model file into the station's folder; its SHA-256. It is not looked into yet."""
-        with self.incoming() as incoming:
-            while block := file.read(2**20):
-                incoming.write(block)
-            return incoming.keep()
-
-    @contextmanager
-    def incoming(self) -> Iterator[Incoming]:
-        """A model file that arrives piece by piece; nothing is left of it unless it is kept."""
-        handle, name = tempfile.mkstemp(prefix=".incoming.", suffix=".part", dir=self._folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield Incoming(file, Path(name))
-        finally:
-            Path(name).unlink(missing_ok=True)
-
-    def load(self, sha256: str) -> Detector:
-        """A detector of the station's copy, tried on a grey image.
-
-        Raises:
-            NotFoundError: There is no copy.
-            ModelFileError: It is no model file, damaged, or of a detector that needs more than a picture.
-        """
-        path = self.path(sha256)
-        try:
-            detector = load(path, engine=self._settings.engine, threads=self._settings.threads)
-            if detector.needs_points:
-                raise ModelFileError(f"{detector.method} needs scans with points; the station takes pictures.")
-            grey = ImageSource("trial", np.full((64, 64, 3), 128, np.uint8))
-            if not np.isfinite(detector.inspect(grey, progress=silent)[0].score):
-                raise ModelFileError("Its scores are no numbers. Fit anew.")
-        except OnlyGoodError as error:
-            raise ModelFileError(str(error).replace(str(path), "that was given")) from error
-        except Exception as error:  # hashes that agree do not make a graph that runs
-            raise ModelFileError(f"The model file cannot be used: {error}. Fit anew.") from error
-        return detector
 
     def add(self, name: str, sha256: str, who: str, origin: str = "upload", parent: str = "") -> Detector:
         """Load a model that was taken in, and write it down as one of the recipe. It does not go on duty by that.
@@ -244,7 +182,7 @@ class Recipes:
             ModelFileError, NotFoundError, UnknownRecipeError, ParameterError: As named; the old one stays on duty.
         """
         before = self.get(name)
-        detector = before.detector if before.model == sha256 else self.load(sha256)
+        detector = before.detector if before.model == sha256 else self.files.load(sha256)
         return self._put(name, detector, sha256, thresholds, who, why)
 
     def replace(self, name: str, sha256: str, who: str, why: str) -> Recipe:
@@ -283,7 +221,7 @@ class Recipes:
 
     def _add(self, name: str, sha256: str, who: str, origin: str, parent: str = "") -> Detector:
         try:
-            detector = self.load(sha256)
+            detector = self.files.load(sha256)
         except ModelFileError as error:
             self._tell("refuse_model", name, {"model": sha256, "origin": origin, "problem": str(error)}, who)
             self._throw_away(sha256)
@@ -295,7 +233,7 @@ class Recipes:
         """Remove a copy that is no good, unless some recipe knows it; in doubt it stays."""
         with self._changing, suppress(OnlyGoodError):
             if not any(sha256 == row["sha256"] for name in self.names() for row in self._record.models(name)):
-                self.path(sha256).unlink(missing_ok=True)
+                self.files.path(sha256).unlink(missing_ok=True)
 
     def _put(
         self, name: str, detector: Detector, sha256: str, thresholds: Thresholds | None, who: str, why: str
@@ -342,7 +280,7 @@ class Recipes:
         if last is None:
             return False
         try:
-            detector = self.load(last["model"])
+            detector = self.files.load(last["model"])
         except (ModelFileError, NotFoundError) as error:
             log("not_resumed", level="error", recipe=name, model=last["model"], problem=str(error))
             return False
@@ -357,7 +295,7 @@ class Recipes:
     def _take_file(self, path: Path) -> str:
         try:
             with path.open("rb") as file:
-                return self.take_in(file)
+                return self.files.take_in(file)
         except FileNotFoundError:
             raise ModelFileError(f"There is no model file {path}. Check the path, or copy it there.") from None
         except OSError as error:
@@ -422,61 +360,6 @@ class Recipes:
             self._refuse(name, path, error)
 
 
-class Incoming:
-    """A model file that arrives piece by piece.
-
-    Args:
-        file: Open for writing.
-        path: Its name for now.
-    """
-
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file, self._path = file, path
-        self._digest = hashlib.sha256()
-        self.size = 0
-
-    def write(self, block: bytes) -> None:
-        """The next piece."""
-        self.size += len(block)
-        self._digest.update(block)
-        self._file.write(block)
-
-    def keep(self) -> str:
-        """All has come: give it its name, its SHA-256."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        sha256 = self._digest.hexdigest()
-        # over one that is there: a detector that has that mapped keeps it, and one that was damaged is mended
-        self._path.replace(self._path.parent / f"{sha256}.og")
-        return sha256
-
-
-class Given:
-    """Which model file each recipe was given last, by its SHA-256; a file that somebody changed is known by it.
-
-    Args:
-        path: A JSON file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            table = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
-            table = {}
-        self._table: dict[str, str] = table if isinstance(table, dict) else {}
-
-    def get(self, name: str) -> str | None:
-        """Of this recipe; None if that is not known."""
-        return self._table.get(name)
-
-    def set(self, name: str, sha256: str) -> None:
-        """Remember one."""
-        self._table[name] = sha256
-        with replacing(self._path) as partial:
-            partial.write_text(json.dumps(self._table, indent=1), "utf-8")
-
-
 def check_name(name: str) -> None:
     """Raise `ParameterError` unless a recipe may have this name: it stands in addresses, topics and metrics."""
     if not _NAME.fullmatch(name):
@@ -513,12 +396,3 @@ def info_of(detector: Detector) -> dict[str, Any]:
         "review_threshold": finite(float(calibration.review_threshold)),
         "has_map": detector.has_map,
     }
-
-
-def stamp(path: Path) -> Stamp:
-    """What a file is now, as far as can be told without reading it."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino

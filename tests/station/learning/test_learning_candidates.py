@@ -55,7 +55,7 @@ def test_confirmed_parts_become_a_candidate_that_a_person_puts_on_duty(station, 
 
     # the same as adding the images to the file by hand
     expected = load(models["a"]).add([part(seed) for seed in range(23, 19, -1)])  # newest first
-    made = load(station.recipes.path(one["model"]))
+    made = load(station.recipes.files.path(one["model"]))
     assert sorted(made.calibration_.scores) == pytest.approx(sorted(expected.calibration_.scores), rel=1e-5)
     assert {outcome["name"]: outcome["then"]["score"] for outcome in one["gate"]["outcomes"]} == pytest.approx(
         {"part": made.score(part(26))[0], "dent": made.score(part(30, DENT))[0]}, rel=1e-5
@@ -119,7 +119,7 @@ def test_a_candidate_of_another_model_than_the_one_on_duty_is_refused(station, m
     pass_through(station, png(60), "OK")
     one = build(station)
     with models["b"].open("rb") as file:
-        other = station.recipes.take_in(file)
+        other = station.recipes.files.take_in(file)
     station.recipes.replace("plate", other, "erika", "a better one")
     told = station.learning.candidates.list("plate")[0]
     assert told["stale"] and not told["passed"]

@@ -71,7 +71,7 @@ async def put_model(request: Request, recipe: Name, station: TheStation, user: E
     kind = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
     if kind != "application/octet-stream":
         raise HTTPException(415, "Send the model file itself as application/octet-stream.")
-    with station.recipes.incoming() as incoming:
+    with station.recipes.files.incoming() as incoming:
         block = bytearray()
         async for piece in request.stream():
             block += piece
