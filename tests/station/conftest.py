@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from running_station import Running, start_station
 
 from onlygood.station.logs import LOGGER, JsonLines
 from onlygood.station.settings import Settings
@@ -104,6 +105,22 @@ def client(station: Any) -> Iterator[Any]:
 
     with TestClient(create_app(station), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def start(tmp_path: Path, models: dict[str, Path]) -> Iterator[Callable[..., Running]]:
+    """Starts stations in processes of their own, with the data in `tmp_path` and settings in TOML."""
+    made: list[Running] = []
+
+    def starting(text: str = "", model: Path | None = None) -> Running:
+        made.append(start_station(tmp_path, model or models["a"], text))
+        return made[-1]
+
+    yield starting
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.communicate()
 
 
 @pytest.fixture

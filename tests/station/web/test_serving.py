@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import ipaddress
 import json
-import re
 import signal
 import socket
 import ssl
@@ -14,72 +13,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from running_station import Running
 
 from onlygood.station.record import Record
 from onlygood.station.settings import Settings
 
 PNG = {"Content-Type": "image/png"}
-
-
-@dataclass
-class Running:
-    """A station in a process of its own."""
-
-    process: subprocess.Popen[str]
-    data: Path
-    address: str
-    lines: list[str]
-
-    @property
-    def port(self) -> int:
-        return int(self.address.rstrip("/").rpartition(":")[2])
-
-    def say(self, data: bytes, seconds: float = 20.0) -> bytes:
-        """Send bytes as they are; what comes back until the other side closes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
-            connection.sendall(data)
-            answer = b""
-            while piece := connection.recv(65536):
-                answer += piece
-        return answer
-
-    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        """Exit status and what stood on standard error."""
-        self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=60)
-        return self.process.returncode, err
-
-
-@pytest.fixture
-def start(tmp_path: Path, models: dict[str, Path]) -> Iterator[Callable[..., Running]]:
-    """Starts stations on free ports of loopback; the settings are TOML."""
-    made: list[Running] = []
-
-    def starting(text: str = "") -> Running:
-        config, data = tmp_path / "station.toml", tmp_path / "data"
-        config.write_text(f"port = 0\nthreads = 1\nlog_level = 'info'\n{text}\n")
-        words = [sys.executable, "-m", "onlygood", "station", "--config", config, "--data", data]
-        process = subprocess.Popen(
-            [*words, "--model", f"plate={models['a']}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        lines = [process.stdout.readline() for _ in range(4)] if process.stdout else []
-        found = re.search(r"https?://\S+", lines[0])
-        assert found, (lines, process.stderr.read() if process.stderr else "")
-        made.append(Running(process, data, found[0], lines))
-        return made[-1]
-
-    yield starting
-    for one in made:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.communicate()
 
 
 def head(method: str = "POST", path: str = "/inspect", **headers: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -39,6 +40,9 @@ STATUS: tuple[tuple[type[OnlyGoodError], int, str], ...] = (
     (MissingDependencyError, 501, "not_installed"),
     (OnlyGoodError, 503, "unavailable"),
 )
+
+#: What the system says of a disk that takes nothing more.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 CODES = {
     400: "bad_request",
@@ -163,7 +167,16 @@ def install(app: FastAPI, telemetry: Telemetry) -> None:
             500, "internal", "A fault of the station; its log tells more. Nothing was answered or changed.", HEADERS
         )
 
+    async def disk(request: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, OSError) or error.errno not in NO_ROOM:
+            return await unexpected(request, error)
+        message = f"The disk does not take it: {error.strerror}. Make room, or mend it, and send it again."
+        telemetry.refused("no_room")
+        log_refusal(request.scope, 503, "no_room", message)
+        return response(503, "no_room", message, {"Retry-After": "5", **_closing(request)})
+
     app.add_exception_handler(OnlyGoodError, ours)
+    app.add_exception_handler(OSError, disk)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(ClientDisconnect, gone)
