@@ -76,9 +76,9 @@ class Pictures:
         self._folder, self._thumbnails = data / "pictures", data / "thumbnails"
         self._limit, self._record = limit, record
         self._lock = threading.Lock()
-        self._bytes = 0
-        #: Bytes of image and map by id, oldest first, for each verdict.
-        self._kept: dict[str, dict[str, int]] = {verdict.lower(): {} for verdict in Verdict}
+        # What is kept is looked up in the folders when room must be made: a list of millions would take memory.
+        self._bytes = self._count = 0
+        self._being_written: set[str] = set()
         self._untold: list[str] = []
         self._problem = ""
         try:
@@ -90,8 +90,7 @@ class Pictures:
     def state(self) -> dict[str, Any]:
         """`bytes` and number (`pictures`) of what is kept, `limit`, and `message`: why the last one was not kept."""
         with self._lock:
-            count = sum(map(len, self._kept.values()))
-            return {"bytes": self._bytes, "pictures": count, "limit": self._limit, "message": self._problem}
+            return {"bytes": self._bytes, "pictures": self._count, "limit": self._limit, "message": self._problem}
 
     def keep(
         self,
@@ -130,7 +129,7 @@ class Pictures:
             raise ParameterError("A decision's id has 32 hexadecimal digits.")
         size = sum(map(len, names.values()))
         try:
-            if not self._reserve(verdict, decision_id, size):
+            if not self._reserve(decision_id, size):
                 self._problem = f"an image of {size:,} bytes does not fit into the quota of {self._limit:,}"
                 return "", ""
             for name, content in names.items():
@@ -138,8 +137,13 @@ class Pictures:
         except OSError as error:
             self._problem = f"images are not kept: {error.strerror or error}"
             with self._lock:
-                self._remove(verdict.lower(), decision_id)
+                self._unlink(verdict.lower(), decision_id)
+                self._bytes -= size
+                self._count -= 1
             return "", ""
+        finally:
+            with self._lock:
+                self._being_written.discard(decision_id)
         self._problem = ""
         picture, *rest = names
         return picture, rest[0] if rest else ""
@@ -208,27 +212,39 @@ class Pictures:
     def _look_through(self) -> None:
         """What is there already; half-written files of a program that was killed go."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for kind, kept in self._kept.items():
-            for folder in sorted(self._folder.glob(f"{kind}/*/")):
+        for verdict in Verdict:
+            for folder in self._folders(verdict.lower()):
+                ids = set()
                 with os.scandir(folder) as entries:
-                    for entry in sorted(entries, key=lambda entry: entry.name):
-                        match = _NAME.fullmatch(f"{kind}/{folder.name}/{entry.name}")
-                        if match:
-                            kept[match[3]] = kept.get(match[3], 0) + entry.stat().st_size
+                    for entry in entries:
+                        if match := _NAME.fullmatch(f"{verdict.lower()}/{folder.name}/{entry.name}"):
+                            ids.add(match[3])
+                            self._bytes += entry.stat().st_size
                         elif entry.name.endswith(".part"):
                             os.unlink(entry.path)  # noqa: PTH108 - an entry, not a path
-        self._bytes = sum(sum(kept.values()) for kept in self._kept.values())
+                self._count += len(ids)
 
-    def _reserve(self, verdict: Verdict, decision_id: str, size: int) -> bool:
+    def _folders(self, kind: str) -> list[Path]:
+        """The oldest first."""
+        return sorted(self._folder.glob(f"{kind}/*/"))
+
+    def _ids(self, kind: str) -> Iterator[str]:
+        """Of all kept pictures of a verdict, the oldest first."""
+        for folder in self._folders(kind):
+            with suppress(OSError):
+                names = (_NAME.fullmatch(f"{kind}/{folder.name}/{name}") for name in os.listdir(folder))  # noqa: PTH208
+                yield from sorted({match[3] for match in names if match} - self._being_written)
+
+    def _reserve(self, decision_id: str, size: int) -> bool:
         """Room for a picture, others making way if need be; False if it can never fit."""
         with self._lock:
             if size > self._limit:
                 return False
             if self._bytes + size > self._limit:
                 self._make_room(self._limit - size)
-            kept = self._kept[verdict.lower()]
-            kept[decision_id] = kept.get(decision_id, 0) + size
+            self._being_written.add(decision_id)
             self._bytes += size
+            self._count += 1
             return True
 
     def _make_room(self, most: int) -> None:
@@ -245,15 +261,16 @@ class Pictures:
 
     def _in_order(self) -> Iterator[tuple[str, str, bool]]:
         """Which go first: the oldest OK, then the oldest others, at last those that wait for an operator (True)."""
-        yield from [("ok", one, False) for one in self._kept["ok"]]
-        waiting = self._waiting_for_an_answer()
-        others = [(one, "ng") for one in self._kept["ng"]]
-        others += [(one, "review") for one in self._kept["review"] if one not in waiting]
+        yield from (("ok", one, False) for one in self._ids("ok"))
+        reviews = list(self._ids("review"))
+        waiting = self._waiting_for_an_answer(reviews)
+        others = [(one, "ng") for one in self._ids("ng")]
+        others += [(one, "review") for one in reviews if one not in waiting]
         yield from ((kind, one, False) for one, kind in sorted(others))
-        yield from [("review", one, True) for one in sorted(waiting)]
+        yield from (("review", one, True) for one in sorted(waiting))
 
-    def _waiting_for_an_answer(self) -> set[str]:
-        ids, waiting = iter(self._kept["review"]), set[str]()
+    def _waiting_for_an_answer(self, reviews: list[str]) -> set[str]:
+        ids, waiting = iter(reviews), set[str]()
         while chunk := list(islice(ids, _CHUNK)):
             try:
                 waiting |= self._record.unanswered(chunk)
@@ -262,16 +279,26 @@ class Pictures:
         return waiting
 
     def _remove(self, kind: str, decision_id: str) -> None:
-        self._bytes -= self._kept[kind].pop(decision_id, 0)
+        size = self._unlink(kind, decision_id)
+        self._bytes -= size
+        self._count -= size > 0
+
+    def _unlink(self, kind: str, decision_id: str) -> int:
+        """Remove the files of a picture; the bytes that they had."""
         folder = self._folder / kind / decision_id[:6]
+        size = 0
         for ending in (*MEDIA, "map.png"):
+            path = folder / f"{decision_id}.{ending}"
             with suppress(OSError):
-                (folder / f"{decision_id}.{ending}").unlink()
+                had = path.stat().st_size
+                path.unlink()
+                size += had
         with suppress(OSError):
             self._thumbnail_file(decision_id).unlink()
         for empty in (folder, self._thumbnails / decision_id[:6]):
             with suppress(OSError):
                 empty.rmdir()
+        return size
 
 
 def _write(path: Path, data: bytes) -> None:
