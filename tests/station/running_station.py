@@ -49,6 +49,8 @@ def start_station(folder: Path, model: Path, text: str = "") -> Running:
         [*words, "--model", f"plate={model}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     lines = [process.stdout.readline() for _ in range(4)] if process.stdout else []
-    found = re.search(r"http://\S+", lines[0])
-    assert found, (lines, process.stderr.read() if process.stderr else "")
+    found = re.search(r"https?://\S+", lines[0])
+    if not found:
+        process.kill()
+    assert found, (lines, process.communicate())
     return Running(process, data, found[0], lines)
