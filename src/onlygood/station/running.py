@@ -117,8 +117,8 @@ class Station:
         self.recipes.watch()
         if self.learning is not None:
             self.learning.start()
-        for part in (*self.outputs, *self.inputs):
-            part.start()
+        for connection in (*self.outputs, *self.inputs):
+            connection.start()
 
     def status(self) -> dict[str, Any]:
         """How it is doing, as plain JSON types: for `/ready`, and for the page every few seconds.
@@ -126,10 +126,10 @@ class Station:
         Returns:
             `ready`; `reasons` why not; `problems` that do not keep it from working; `record` and `pictures`,
             their state; `queue`, images that wait or are worked on; `recipes` with `name`, `model` and `problem`;
-            `parts`, the state of each input and output.
+            `connections`, the state of each input and output.
         """
         record, pictures, depth = dict(self.record.state), dict(self.pictures.state), self.inspecting.depth
-        parts = [part.state for part in (*self.inputs, *self.outputs)]
+        connections = [connection.state for connection in (*self.inputs, *self.outputs)]
         wrong = self.recipes.problems
         reasons = []
         if self.stopping.is_set():
@@ -142,7 +142,7 @@ class Station:
             "problems": [
                 *(str(one["message"]) for one in (record, pictures) if one.get("message")),
                 *wrong.values(),
-                *(f"{part.name}: {part.problem}" for part in parts if part.problem),
+                *(f"{one.name}: {one.problem}" for one in connections if one.problem),
             ],
             "record": record,
             "pictures": pictures,
@@ -151,7 +151,7 @@ class Station:
                 {"name": name, "model": self.recipes.get(name).model, "problem": wrong.get(name, "")}
                 for name in self.recipes.names()
             ],
-            "parts": [part.as_dict() for part in parts],
+            "connections": [one.as_dict() for one in connections],
         }
 
     def begin_to_stop(self) -> None:
@@ -168,8 +168,8 @@ class Station:
         """
         self.begin_to_stop()
         self.recipes.close()
-        for part in self.inputs:
-            part.stop()
+        for source in self.inputs:
+            source.stop()
         drained = self.inspecting.close(self.settings.stop_seconds)
         if self.learning is not None:
             self.learning.close()

@@ -29,5 +29,5 @@ def test_files_are_decided_recorded_sorted_and_sent_on(tmp_path, make_station, s
         assert decision["source"] == "folder:line"
         assert decision["verdict"].lower() == there[name].parent.name
     status = station.status()
-    assert [part["name"] for part in status["parts"]] == ["folder:line", "sorted"]
-    assert (status["parts"][0]["count"], status["parts"][0]["failed"]) == (2, 2)
+    assert [one["name"] for one in status["connections"]] == ["folder:line", "sorted"]
+    assert (status["connections"][0]["count"], status["connections"][0]["failed"]) == (2, 2)

@@ -8,10 +8,10 @@ import pytest
 
 from onlygood.errors import MissingDependencyError
 from onlygood.inspection import Verdict
+from onlygood.station.connections import Backoff
 from onlygood.station.errors import StationError
 from onlygood.station.outputs import open_outputs
 from onlygood.station.outputs.base import Output, RefusedDecisionError, UndeliveredError
-from onlygood.station.parts import Backoff
 from onlygood.station.settings import Settings, Webhook
 
 

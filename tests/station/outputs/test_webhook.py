@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from onlygood.station.connections import Backoff
 from onlygood.station.decisions import Decision
 from onlygood.station.errors import StationError
 from onlygood.station.outputs.webhook import WebhookOut
-from onlygood.station.parts import Backoff
 from onlygood.station.settings import Webhook
 
 

@@ -243,6 +243,16 @@ def test_live_shows_each_part_as_it_is_decided(fake: FakeStation, visit: Any) ->
         told(page, ".count.ok", "41")
 
 
+def box(page: Any, selector: str) -> dict[str, float]:
+    """Where an element is, also if it is drawn anew just now."""
+    for _ in range(100):
+        found = page.locator(selector).bounding_box()
+        if found:
+            return found
+        page.wait_for_timeout(20)
+    raise AssertionError(f"{selector} is not to be seen")
+
+
 @in_browser
 def test_the_word_is_large_and_fits(fake: FakeStation, visit: Any) -> None:
     with visit("live") as page:
@@ -253,7 +263,7 @@ def test_the_word_is_large_and_fits(fake: FakeStation, visit: Any) -> None:
                 told(page, ".verdict", expected)
                 for width, height in SIZES.values():
                     page.set_viewport_size({"width": width, "height": height})
-                    word, sign = page.locator(".verdict .word").bounding_box(), page.locator(".verdict").bounding_box()
+                    word, sign = box(page, ".verdict .word"), box(page, ".verdict")
                     # Capitals are 0.7 of a line high: 60 pixels, 15 mm on a tablet, 5 mrad from three metres.
                     assert word["height"] >= 86, (expected, width)
                     assert sign["x"] <= word["x"] and word["x"] + word["width"] <= sign["x"] + sign["width"]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
+from onlygood.station.connections import Connection, ConnectionState
 from onlygood.station.decisions import Decision
 from onlygood.station.errors import BusyError, NotRecordedError
-from onlygood.station.parts import Part, PartState
 
 if TYPE_CHECKING:
     from onlygood.station.inspecting import Answer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Submit = Callable[[bytes, str, str, str], "Future[Answer]"]
 
 
-class Input(Part):
+class Input(Connection):
     """Takes images from somewhere, in a thread of its own, and has them inspected."""
 
     def __init__(self, name: str, recipe: str, submit: Submit) -> None:
@@ -36,9 +36,9 @@ class Input(Part):
         return super().stop(timeout + 1.0)
 
     @property
-    def state(self) -> PartState:
+    def state(self) -> ConnectionState:
         """How it is doing now."""
-        return PartState(
+        return ConnectionState(
             self.name, self.running, self._problem, self._last_error, self._count, self._waiting, self._failed
         )
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from onlygood.errors import ImageError, require
+from onlygood.station.connections import Backoff
 from onlygood.station.decisions import now
 from onlygood.station.errors import BusyError, StationError
 from onlygood.station.inputs.base import Input, Submit
-from onlygood.station.parts import Backoff
 from onlygood.station.secrets import read_secret
 from onlygood.station.settings import CameraIn
 

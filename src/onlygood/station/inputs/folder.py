@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from onlygood.errors import ImageError
+from onlygood.station.connections import Backoff
 from onlygood.station.errors import NotRecordedError
 from onlygood.station.inputs.base import Input, Submit
 from onlygood.station.inputs.listing import list_images, read_unchanged
 from onlygood.station.inputs.seen import Seen
 from onlygood.station.moving import ERROR_FOLDER, FOLDERS, ChangedError, Signature, move
-from onlygood.station.parts import Backoff
 from onlygood.station.settings import FolderIn, Settings
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Collection
 from typing import Any
 
+from onlygood.station.connections import Backoff, Connection, ConnectionState
 from onlygood.station.decisions import Decision
-from onlygood.station.parts import Backoff, Part, PartState
 
 
 class UndeliveredError(Exception):
@@ -21,7 +21,7 @@ class RefusedDecisionError(Exception):
     """The other side will never take this decision; the next one is tried."""
 
 
-class Output(Part):
+class Output(Connection):
     """Sends decisions on, in order.
 
     `send` returns at once. What cannot be delivered is tried again, after longer and longer waits. When more than
@@ -67,10 +67,10 @@ class Output(Part):
         return super().stop(timeout + 5.0)
 
     @property
-    def state(self) -> PartState:
+    def state(self) -> ConnectionState:
         """How it is doing now."""
         with self._changed:
-            return PartState(
+            return ConnectionState(
                 self.name,
                 self.running,
                 self._problem,

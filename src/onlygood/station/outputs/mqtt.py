@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from onlygood.errors import require
+from onlygood.station.connections import Backoff
 from onlygood.station.decisions import Decision
 from onlygood.station.errors import StationError
 from onlygood.station.outputs.base import Output, UndeliveredError, payload
-from onlygood.station.parts import Backoff
 from onlygood.station.secrets import read_secret
 from onlygood.station.settings import Mqtt
 

@@ -23,7 +23,7 @@ class Ready(BaseModel):
     pictures: dict[str, Any] = Field(default_factory=dict, description="How much is kept, and why not.")
     queue: int = Field(default=0, description="Images that wait or are worked on.")
     recipes: list[dict[str, Any]] = Field(default_factory=list, description="Model on duty of each, and its problem.")
-    parts: list[dict[str, Any]] = Field(default_factory=list, description="Inputs and outputs.")
+    connections: list[dict[str, Any]] = Field(default_factory=list, description="Inputs and outputs.")
 
 
 @router.get("/health", summary="Does the process live")

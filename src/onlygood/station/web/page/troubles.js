@@ -17,8 +17,8 @@ export function troubles(connected, status) {
   if (record.database && record.database !== "ok") found.push(banner("warn", t("trouble.journal"), t("trouble.journal-what", { count: whole(record.journal ?? 0) })));
   else if (record.journal) found.push(banner("warn", t("trouble.catching-up"), t("trouble.catching-up-what", { count: whole(record.journal) })));
   else if (record.message) found.push(banner("warn", t("trouble.record"), record.message));
-  for (const part of status.parts ?? []) {
-    if (part.problem) found.push(banner("warn", t("trouble.part", { part: part.name }), part.problem));
+  for (const one of status.connections ?? []) {
+    if (one.problem) found.push(banner("warn", t("trouble.connection", { name: one.name }), one.problem));
   }
   for (const recipe of status.recipes ?? []) {
     if (recipe.problem) found.push(banner("warn", t("trouble.recipe", { recipe: recipe.name }), recipe.problem));

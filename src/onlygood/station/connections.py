@@ -12,7 +12,7 @@ from onlygood.station.logs import log
 
 
 @dataclass(frozen=True)
-class PartState:
+class ConnectionState:
     """How an input or output is doing.
 
     Attributes:
@@ -61,8 +61,8 @@ class Backoff:
         self._tries = 0
 
 
-class Part(ABC):
-    """A part of the station with a thread of its own. An error it did not expect is told, and it is started again."""
+class Connection(ABC):
+    """An input or output, with a thread of its own. An error it did not expect is told, and it is started again."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -92,7 +92,7 @@ class Part(ABC):
 
     @property
     @abstractmethod
-    def state(self) -> PartState:
+    def state(self) -> ConnectionState:
         """How it is doing now."""
 
     @abstractmethod
@@ -105,18 +105,18 @@ class Part(ABC):
     def _trouble(self, problem: str) -> None:
         """Something is wrong; it is logged once, however often it is said."""
         if problem != self._problem:
-            log("part_problem", level="warning", part=self.name, problem=problem)
+            log("connection_problem", level="warning", connection=self.name, problem=problem)
         self._problem = self._last_error = problem
 
     def _mention(self, error: str) -> None:
         """Something went wrong and is over: it is logged and remembered, and no problem now."""
-        log("part_failure", level="warning", part=self.name, problem=error)
+        log("connection_failure", level="warning", connection=self.name, problem=error)
         self._last_error = error
 
     def _fine(self) -> None:
         """All is well again."""
         if self._problem:
-            log("part_goes_on", part=self.name)
+            log("connection_goes_on", connection=self.name)
         self._problem = ""
 
     def _supervised(self) -> None:
@@ -127,5 +127,5 @@ class Part(ABC):
                 return
             except Exception as error:  # whatever it is, the line must not stand still for good
                 self._trouble(f"{type(error).__name__}: {error}. It is tried again.")
-                log("fault", level="error", error=error, part=self.name)
+                log("fault", level="error", error=error, connection=self.name)
                 self._stopping.wait(backoff.next())
