@@ -488,7 +488,7 @@ def test_a_threshold_is_dragged(fake: FakeStation, visit: Any) -> None:
     with visit("model", "desktop") as page:
         told(page, ".thresholds .legend", "240")
         page.locator(".handle.ng .knob").scroll_into_view_if_needed()
-        knob = page.locator(".handle.ng .knob").bounding_box()
+        knob = box(page, ".handle.ng .knob")
         x, y = knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2
         page.mouse.move(x, y)
         page.mouse.down()
@@ -496,7 +496,7 @@ def test_a_threshold_is_dragged(fake: FakeStation, visit: Any) -> None:
         page.mouse.move(x + 120, y, steps=4)
         page.mouse.up()
         assert float(page.locator("#threshold-ng").input_value()) > 3.2
-        after = page.locator(".handle.ng .knob").bounding_box()
+        after = box(page, ".handle.ng .knob")
         assert after["x"] - knob["x"] == pytest.approx(120, abs=2)
 
 
