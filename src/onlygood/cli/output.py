@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from onlygood.jsonable import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ def pairs(rows: Iterable[tuple[str, str]]) -> None:
 
 def print_json(value: Any) -> None:
     """JSON on standard output; numbers that JSON does not know become null."""
-    print(json.dumps(_plain(value), indent=2, allow_nan=False))
+    print(json.dumps(plain(value), indent=2, allow_nan=False))
 
 
 def error(message: str, word: str = "Error") -> None:
@@ -59,11 +60,3 @@ def _console(stderr: bool = False) -> Console:
 
 def _put(console: Console, text: str | Text, style: str = "") -> None:
     console.print(text, style=style or None, markup=False, emoji=False, soft_wrap=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

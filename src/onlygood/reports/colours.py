@@ -74,3 +74,8 @@ RAMP: NDArray[np.uint8] = _ramp()
 def hexadecimal(rgb: RGB) -> str:
     """`#rrggbb`, as pages want it."""
     return "#{:02x}{:02x}{:02x}".format(*rgb)
+
+
+def ramp_gradient() -> str:
+    """The ramp as the colours of a CSS gradient."""
+    return ", ".join(hexadecimal((int(r), int(g), int(b))) for r, g, b in RAMP[:: len(RAMP) // 8])

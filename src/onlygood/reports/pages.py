@@ -10,7 +10,7 @@ from onlygood.errors import require
 from onlygood.files import check_writable
 from onlygood.inspection import Verdict
 from onlygood.reports import wording
-from onlygood.reports.colours import RAMP, VERDICT_COLOURS, VERDICT_INK, hexadecimal
+from onlygood.reports.colours import VERDICT_COLOURS, VERDICT_INK, hexadecimal, ramp_gradient
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -46,9 +46,8 @@ def page_template(name: str) -> Template:
     environment.filters.update(
         percent=wording.percent, area=wording.area, interval=wording.interval, counted=wording.counted
     )
-    top = RAMP[:: len(RAMP) // 8]
     environment.globals.update(
-        gradient=", ".join(hexadecimal((int(r), int(g), int(b))) for r, g, b in top),
+        gradient=ramp_gradient(),
         colours={str(v).lower(): (hexadecimal(VERDICT_COLOURS[v]), hexadecimal(VERDICT_INK[v])) for v in Verdict},
     )
     return environment.get_template(name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import math
 import sys
 from typing import Any
+
+from onlygood.jsonable import plain
 
 LOGGER = logging.getLogger("onlygood.station")
 
@@ -40,7 +41,7 @@ class JsonLines(logging.Formatter):
             table["logger"] = record.name
         if record.exc_info and record.exc_info[1]:
             table["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(_plain(table), ensure_ascii=True, allow_nan=False, default=str)
+        return json.dumps(plain(table), ensure_ascii=True, allow_nan=False, default=str)
 
 
 def start(level: str = "info") -> None:
@@ -52,11 +53,3 @@ def start(level: str = "info") -> None:
         logger.handlers[:] = [handler]
         logger.setLevel(least)
         logger.propagate = False
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -36,6 +36,11 @@ async def anybody(
     return user
 
 
+def media_type(request: Request, default: str = "") -> str:
+    """What the body is, in small letters and without parameters; `default` if the request does not say."""
+    return request.headers.get("content-type", default).partition(";")[0].strip().lower()
+
+
 class Needs:
     """Lets through who has a role, and refuses others: 401 without a token that is known, 403 with a lower role."""
 

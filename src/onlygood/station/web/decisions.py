@@ -17,7 +17,7 @@ from onlygood.inspection import Verdict
 from onlygood.station.inspecting import clean
 from onlygood.station.record import reading
 from onlygood.station.web.access import Operator, TheStation, Viewer
-from onlygood.station.web.shapes import NAME_LENGTH, DecisionShape
+from onlygood.station.web.shapes import BINARY, NAME_LENGTH, DecisionShape
 
 router = APIRouter(tags=["decisions"])
 
@@ -141,8 +141,7 @@ def answer(decision_id: Id, body: NewAnswer, station: TheStation, user: Operator
 
 
 def _content(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    schema = {"schema": {"type": "string", "format": "binary"}}
-    return {200: {"description": "The picture.", "content": dict.fromkeys(kinds, schema)}}
+    return {200: {"description": "The picture.", "content": dict.fromkeys(kinds, BINARY)}}
 
 
 @router.get(

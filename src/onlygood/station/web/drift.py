@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from onlygood.jsonable import plain
 from onlygood.station.inspecting import clean
 from onlygood.station.web.access import Operator, TheStation, Viewer
-from onlygood.station.web.shapes import NAME_LENGTH, plain
+from onlygood.station.web.shapes import RecipeName
 
 router = APIRouter(prefix="/recipes", tags=["drift"])
-
-Name = Annotated[str, Path(max_length=NAME_LENGTH, description="Of the recipe.")]
 
 
 class AlarmShape(BaseModel):
@@ -84,13 +83,13 @@ class SeenTo(BaseModel):
 
 
 @router.get("/{recipe}/drift", summary="Are good parts scoring as they did?")
-def drift(recipe: Name, station: TheStation, user: Viewer) -> DriftShape:
+def drift(recipe: RecipeName, station: TheStation, user: Viewer) -> DriftShape:
     """The run of the model on duty at its thresholds."""
     return DriftShape.model_validate(plain(station.learning.drift.state(recipe)))
 
 
 @router.post("/{recipe}/drift/restart", summary="Begin a new run")
-def restart(recipe: Name, body: SeenTo, station: TheStation, user: Operator) -> DriftShape:
+def restart(recipe: RecipeName, body: SeenTo, station: TheStation, user: Operator) -> DriftShape:
     """Once somebody has seen to an alarm, or has changed something at the line."""
     station.learning.drift.restart(recipe, user.name, clean(body.why, 500))
     return drift(recipe, station, user)

@@ -10,18 +10,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
 from onlygood.errors import ParameterError
+from onlygood.jsonable import plain
 from onlygood.station.inspecting import clean
-from onlygood.station.web.access import Engineer, TheStation, Viewer
-from onlygood.station.web.shapes import NAME_LENGTH, plain
+from onlygood.station.web.access import Engineer, TheStation, Viewer, media_type
+from onlygood.station.web.shapes import BINARY, RecipeName
 
 router = APIRouter(prefix="/recipes", tags=["golden sets"])
 
-Name = Annotated[str, Path(max_length=NAME_LENGTH, description="Of the recipe.")]
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the image file.")]
 Truth = Literal["good", "defect"]
 
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".bmp": "image/bmp", ".tif": "image/tiff"}
-_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
 class OfDecision(BaseModel):
@@ -51,7 +50,7 @@ class GoldenSetShape(BaseModel):
 
 
 @router.get("/{recipe}/golden", summary="The golden set")
-def golden(recipe: Name, station: TheStation, user: Viewer) -> GoldenSetShape:
+def golden(recipe: RecipeName, station: TheStation, user: Viewer) -> GoldenSetShape:
     """Images with known answers, with which candidates are judged."""
     return GoldenSetShape(golden=[_shape(one) for one in station.learning.golden.images(recipe)])
 
@@ -65,14 +64,14 @@ def golden(recipe: Name, station: TheStation, user: Viewer) -> GoldenSetShape:
             "required": True,
             "content": {
                 "application/json": {"schema": OfDecision.model_json_schema()},
-                **dict.fromkeys(("image/png", "image/jpeg", "application/octet-stream"), _BINARY),
+                **dict.fromkeys(("image/png", "image/jpeg", "application/octet-stream"), BINARY),
             },
         }
     },
 )
 async def add(
     request: Request,
-    recipe: Name,
+    recipe: RecipeName,
     station: TheStation,
     user: Engineer,
     truth: Annotated[Truth | None, Query(description="Of an image that is sent.")] = None,
@@ -80,7 +79,7 @@ async def add(
 ) -> GoldenShape:
     """The body is JSON that names a decision, or an image file with `truth` in the address."""
     room = station.learning.golden
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type(request)
     if kind == "application/json":
         try:
             of = OfDecision.model_validate_json(await request.body())
@@ -99,7 +98,7 @@ async def add(
 
 
 @router.delete("/{recipe}/golden/{digest}", summary="Take an image out of the golden set")
-def remove(recipe: Name, digest: Digest, station: TheStation, user: Engineer) -> GoldenShape:
+def remove(recipe: RecipeName, digest: Digest, station: TheStation, user: Engineer) -> GoldenShape:
     """Its file stays, for the record names it."""
     return _shape(station.learning.golden.remove(recipe, digest, user.name))
 
@@ -108,9 +107,9 @@ def remove(recipe: Name, digest: Digest, station: TheStation, user: Engineer) ->
     "/{recipe}/golden/{digest}/image",
     summary="The picture of a golden image",
     response_class=FileResponse,
-    responses={200: {"content": dict.fromkeys((*_TYPES.values(), "application/octet-stream"), _BINARY)}},
+    responses={200: {"content": dict.fromkeys((*_TYPES.values(), "application/octet-stream"), BINARY)}},
 )
-def image(recipe: Name, digest: Digest, station: TheStation, user: Viewer) -> FileResponse:
+def image(recipe: RecipeName, digest: Digest, station: TheStation, user: Viewer) -> FileResponse:
     """The file as it came."""
     path = station.learning.golden.file(recipe, digest)
     return FileResponse(path, media_type=_TYPES.get(path.suffix, "application/octet-stream"))

@@ -18,21 +18,18 @@ from onlygood.station.errors import BusyError
 from onlygood.station.inspecting import Answer
 from onlygood.station.running import Station
 from onlygood.station.web import errors
-from onlygood.station.web.access import Operator, TheStation
-from onlygood.station.web.shapes import NAME_LENGTH, BatchShape, InspectedShape
+from onlygood.station.web.access import Operator, TheStation, media_type
+from onlygood.station.web.shapes import BINARY, FILE, NAME_LENGTH, BatchShape, InspectedShape
 
 router = APIRouter(tags=["inspection"])
 
 FORM = "multipart/form-data"
-RecipeName = Annotated[str, Query(max_length=NAME_LENGTH, description="Which recipe; may be left out if there is one.")]
-
-_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+Recipe = Annotated[str, Query(max_length=NAME_LENGTH, description="Which recipe; may be left out if there is one.")]
 
 
 def _form(name: str, many: bool) -> dict[str, Any]:
     """A form with one image, or several, for the OpenAPI document."""
-    file = {"type": "string", "format": "binary"}
-    field = {"type": "array", "items": file, "minItems": 1} if many else file
+    field = {"type": "array", "items": FILE, "minItems": 1} if many else FILE
     return {FORM: {"schema": {"type": "object", "properties": {name: field}, "required": [name]}}}
 
 
@@ -44,7 +41,7 @@ def _form(name: str, many: bool) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                **dict.fromkeys(("image/png", "image/jpeg", "application/octet-stream"), _BINARY),
+                **dict.fromkeys(("image/png", "image/jpeg", "application/octet-stream"), BINARY),
                 **_form("image", many=False),
             },
         }
@@ -54,12 +51,12 @@ async def inspect(
     request: Request,
     station: TheStation,
     user: Operator,
-    recipe: RecipeName = "",
+    recipe: Recipe = "",
     name: Annotated[str, Query(max_length=1000, description="What you call the image; 200 characters are kept.")] = "",
     map: Annotated[bool, Query(description="Whether the answer shall have the anomaly map.")] = False,
 ) -> JSONResponse:
     """The body is the image file itself, or a form with a field `image`. Answered once the decision is recorded."""
-    kind = _kind(request)
+    kind = media_type(request)
     if kind == FORM:
         async with request.form(max_files=1, max_fields=8) as form:
             upload = _uploads(form, "image")[0]
@@ -86,10 +83,10 @@ async def batch(
     request: Request,
     station: TheStation,
     user: Operator,
-    recipe: RecipeName = "",
+    recipe: Recipe = "",
 ) -> JSONResponse:
     """A form with a field `images` for each. An image that cannot be inspected does not keep the others from it."""
-    if _kind(request) != FORM:
+    if media_type(request) != FORM:
         raise HTTPException(415, "Send a form (multipart/form-data) with a field `images` for each image.")
     station.recipes.get(recipe)
     made: list[dict[str, Any]] = []
@@ -133,10 +130,6 @@ async def _settle(item: dict[str, Any], future: Future[Answer]) -> None:
 def _complaint(error: OnlyGoodError) -> dict[str, str]:
     _, code, message = errors.told(error)
     return {"code": code, "message": message}
-
-
-def _kind(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _uploads(form: FormData, field: str) -> list[UploadFile]:

@@ -7,16 +7,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field, FiniteFloat
 
+from onlygood.jsonable import plain
 from onlygood.station.decisions import Thresholds
 from onlygood.station.web.access import Engineer, Operator, TheStation, Viewer
-from onlygood.station.web.shapes import NAME_LENGTH, Limits, plain
+from onlygood.station.web.shapes import Limits, RecipeName
 
 router = APIRouter(prefix="/recipes", tags=["models"])
 
 #: Parts looked back at, at most.
 MOST = 20_000
 
-Name = Annotated[str, Path(max_length=NAME_LENGTH, description="Of the recipe.")]
 Model = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the candidate's file.")]
 Last = Annotated[int, Query(ge=1, le=MOST, description="Parts looked back at.")]
 
@@ -173,32 +173,32 @@ class ActivatedShape(BaseModel):
 
 
 @router.get("/{recipe}/histogram", summary="Scores and thresholds")
-def histogram(recipe: Name, station: TheStation, user: Viewer, last: Last = 1000) -> HistogramShape:
+def histogram(recipe: RecipeName, station: TheStation, user: Viewer, last: Last = 1000) -> HistogramShape:
     """Scores of the calibration and of the last parts that the model on duty saw."""
     return HistogramShape.model_validate(plain(station.learning.histogram(recipe, last)))
 
 
 @router.post("/{recipe}/thresholds/preview", summary="Try other thresholds")
-def preview(recipe: Name, body: Tried, station: TheStation, user: Viewer) -> PreviewShape:
+def preview(recipe: RecipeName, body: Tried, station: TheStation, user: Viewer) -> PreviewShape:
     """Changes nothing."""
     thresholds = Thresholds(body.ng, body.review)
     return PreviewShape.model_validate(plain(station.learning.preview(recipe, thresholds, body.last)))
 
 
 @router.get("/{recipe}/candidates", summary="Candidates")
-def candidates(recipe: Name, station: TheStation, user: Viewer) -> CandidatesShape:
+def candidates(recipe: RecipeName, station: TheStation, user: Viewer) -> CandidatesShape:
     """With what the gate says of each on the golden set as it is now."""
     return _candidates(station, recipe)
 
 
 @router.post("/{recipe}/candidates", status_code=202, summary="Build a candidate")
-def build(recipe: Name, station: TheStation, user: Operator) -> ProgressShape:
+def build(recipe: RecipeName, station: TheStation, user: Operator) -> ProgressShape:
     """From the good images that operators confirmed; in the background, one at a time."""
     return ProgressShape.model_validate(station.learning.candidates.start(recipe, user.name))
 
 
 @router.post("/{recipe}/candidates/{sha256}/activate", summary="Put a candidate on duty")
-def activate(recipe: Name, sha256: Model, station: TheStation, user: Engineer) -> ActivatedShape:
+def activate(recipe: RecipeName, sha256: Model, station: TheStation, user: Engineer) -> ActivatedShape:
     """409 unless it passes its gate on the golden set as it is now."""
     duty = station.learning.candidates.activate(recipe, sha256, user.name)
     limits = {"ng": duty.thresholds.ng, "review": duty.thresholds.review}

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from onlygood.inspection import Verdict
-from onlygood.reports.colours import RAMP, VERDICT_COLOURS, VERDICT_INK, hexadecimal
+from onlygood.reports.colours import VERDICT_COLOURS, VERDICT_INK, hexadecimal, ramp_gradient
 from onlygood.station.errors import NotFoundError
 
 _TYPES = {
@@ -45,8 +45,7 @@ def colours_css() -> bytes:
         f" --{str(verdict).lower()}-ink: {hexadecimal(VERDICT_INK[verdict])};"
         for verdict in Verdict
     ]
-    steps = ", ".join(hexadecimal((int(r), int(g), int(b))) for r, g, b in RAMP[:: len(RAMP) // 8])
-    return "\n".join([":root {", *lines, f"  --ramp: linear-gradient(90deg, {steps});", "}", ""]).encode()
+    return "\n".join([":root {", *lines, f"  --ramp: linear-gradient(90deg, {ramp_gradient()});", "}", ""]).encode()
 
 
 @cache

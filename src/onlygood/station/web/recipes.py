@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import BaseModel, Field, FiniteFloat
 from starlette.concurrency import run_in_threadpool
 
 from onlygood.errors import ModelFileError
+from onlygood.jsonable import plain
 from onlygood.station.decisions import Thresholds, finite
 from onlygood.station.inspecting import clean
 from onlygood.station.recipes import Recipe, info_of
 from onlygood.station.running import Station
-from onlygood.station.web.access import Engineer, TheStation, Viewer
+from onlygood.station.web.access import Engineer, TheStation, Viewer, media_type
 from onlygood.station.web.shapes import (
-    NAME_LENGTH,
+    BINARY,
     ActivationsShape,
     Limits,
     ModelsShape,
+    RecipeName,
     RecipeShape,
     RecipesShape,
-    plain,
 )
 
 router = APIRouter(prefix="/recipes", tags=["recipes"])
@@ -29,7 +30,6 @@ router = APIRouter(prefix="/recipes", tags=["recipes"])
 #: A model file is written to disk in blocks of so many bytes.
 BLOCK = 2**20
 
-Name = Annotated[str, Path(max_length=NAME_LENGTH, description="Of the recipe.")]
 Why = Annotated[str, Query(max_length=500, description="Is written down in the audit trail.")]
 
 
@@ -50,7 +50,7 @@ def recipes(station: TheStation, user: Viewer) -> RecipesShape:
 
 
 @router.get("/{recipe}", summary="One recipe")
-def recipe(recipe: Name, station: TheStation, user: Viewer) -> RecipeShape:
+def recipe(recipe: RecipeName, station: TheStation, user: Viewer) -> RecipeShape:
     """With the model on duty."""
     return _shape(station, station.recipes.get(recipe))
 
@@ -61,14 +61,16 @@ def recipe(recipe: Name, station: TheStation, user: Viewer) -> RecipeShape:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {"application/octet-stream": BINARY},
         }
     },
 )
-async def put_model(request: Request, recipe: Name, station: TheStation, user: Engineer, why: Why = "") -> RecipeShape:
+async def put_model(
+    request: Request, recipe: RecipeName, station: TheStation, user: Engineer, why: Why = ""
+) -> RecipeShape:
     """The body is the file. It is checked and tried first; if it is no good the model before stays on duty."""
     station.recipes.get(recipe)
-    kind = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+    kind = media_type(request, "application/octet-stream")
     if kind != "application/octet-stream":
         raise HTTPException(415, "Send the model file itself as application/octet-stream.")
     with station.recipes.files.incoming() as incoming:
@@ -87,13 +89,13 @@ async def put_model(request: Request, recipe: Name, station: TheStation, user: E
 
 
 @router.post("/{recipe}/rollback", summary="Back to what was on duty before")
-def roll_back(recipe: Name, station: TheStation, user: Engineer) -> RecipeShape:
+def roll_back(recipe: RecipeName, station: TheStation, user: Engineer) -> RecipeShape:
     """The model and the thresholds before the last activation; 409 if there were none."""
     return _shape(station, station.recipes.roll_back(recipe, user.name))
 
 
 @router.put("/{recipe}/thresholds", summary="Move the thresholds")
-def put_thresholds(recipe: Name, body: NewThresholds, station: TheStation, user: Engineer) -> RecipeShape:
+def put_thresholds(recipe: RecipeName, body: NewThresholds, station: TheStation, user: Engineer) -> RecipeShape:
     """Of the model on duty, from the next image on."""
     thresholds = Thresholds(body.ng, body.review)
     return _shape(station, station.recipes.set_thresholds(recipe, thresholds, user.name, clean(body.why, 500)))
@@ -101,7 +103,7 @@ def put_thresholds(recipe: Name, body: NewThresholds, station: TheStation, user:
 
 @router.get("/{recipe}/activations", summary="What was on duty")
 def activations(
-    recipe: Name, station: TheStation, user: Viewer, limit: Annotated[int, Query(ge=1, le=500)] = 50
+    recipe: RecipeName, station: TheStation, user: Viewer, limit: Annotated[int, Query(ge=1, le=500)] = 50
 ) -> ActivationsShape:
     """The newest first."""
     station.recipes.get(recipe)
@@ -109,7 +111,7 @@ def activations(
 
 
 @router.get("/{recipe}/models", summary="Models of a recipe")
-def models(recipe: Name, station: TheStation, user: Viewer) -> ModelsShape:
+def models(recipe: RecipeName, station: TheStation, user: Viewer) -> ModelsShape:
     """All that were given, sent or built."""
     station.recipes.get(recipe)
     return ModelsShape(models=plain(station.record.models(recipe)))

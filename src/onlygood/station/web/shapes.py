@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import datetime
-import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from fastapi import Path
 from pydantic import BaseModel, Field
+
+from onlygood.station.web.errors import Complaint
 
 #: In an address; whether there is one of that name is looked up.
 NAME_LENGTH = 64
+RecipeName = Annotated[str, Path(max_length=NAME_LENGTH, description="Of the recipe.")]
+
+#: A file as it is, for the OpenAPI document.
+FILE: dict[str, Any] = {"type": "string", "format": "binary"}
+BINARY: dict[str, Any] = {"schema": FILE}
 
 
 class Limits(BaseModel):
@@ -69,19 +75,12 @@ class InspectedShape(DecisionShape):
     map: MapShape | None = None
 
 
-class ComplaintShape(BaseModel):
-    """Why an image of a batch has no decision."""
-
-    code: str
-    message: str
-
-
 class BatchItem(BaseModel):
     """What became of one image."""
 
     name: str
     decision: InspectedShape | None = None
-    error: ComplaintShape | None = None
+    error: Complaint | None = None
 
 
 class BatchShape(BaseModel):
@@ -122,14 +121,3 @@ class ModelsShape(BaseModel):
     """Models of a recipe."""
 
     models: list[dict[str, Any]]
-
-
-def plain(value: Any) -> Any:
-    """JSON types: times as text, numbers that are not finite as None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(timespec="milliseconds")
-    return None if isinstance(value, float) and not math.isfinite(value) else value
