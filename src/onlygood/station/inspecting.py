@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +20,14 @@ from numpy.typing import NDArray
 from onlygood.errors import ImageError, OnlyGoodError
 from onlygood.images.reading import opened
 from onlygood.images.sources import ImageSource
-from onlygood.inspection import Verdict
 from onlygood.parallel import as_worker
 from onlygood.progress import silent
 from onlygood.station.decisions import Decision, new_id, now
 from onlygood.station.errors import BusyError, StationError
 from onlygood.station.logs import log
 from onlygood.station.recipes import Recipes
+from onlygood.station.record import Record
+from onlygood.station.record.pictures import Pictures
 from onlygood.station.settings import Settings
 from onlygood.station.telemetry import Telemetry
 
@@ -41,28 +41,6 @@ NAME_LENGTH = 200
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp"}
 
 Map = NDArray[np.float32]
-
-
-class Recording(Protocol):
-    """The part of the record that is needed here."""
-
-    def add(self, decision: Decision) -> str:
-        """Blocks until the decision is durable; where it is, or `NotRecordedError`."""
-
-
-class Keeping(Protocol):
-    """The part of the pictures that is needed here."""
-
-    def keep(
-        self,
-        decision_id: str,
-        verdict: Verdict,
-        data: bytes,
-        suffix: str,
-        anomaly_map: Map | None = None,
-        pixel_threshold: float = ...,
-    ) -> tuple[str, str]:
-        """Files of the kept image and map; empty where they are not kept."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +94,8 @@ class Inspecting:
     def __init__(
         self,
         recipes: Recipes,
-        record: Recording,
-        pictures: Keeping,
+        record: Record,
+        pictures: Pictures,
         settings: Settings,
         telemetry: Telemetry,
         listeners: Sequence[Callable[[Decision], None]] = (),

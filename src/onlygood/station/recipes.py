@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from onlygood.station.decisions import Thresholds, finite
 from onlygood.station.errors import NotFoundError, RefusedError, UnknownRecipeError
 from onlygood.station.logs import log
 from onlygood.station.model_files import Given, ModelFiles, Stamp, stamp
+from onlygood.station.record import Record
 from onlygood.station.settings import Settings
 from onlygood.station.telemetry import Telemetry
 
@@ -29,34 +30,6 @@ POLL = 2.0
 WATCHER = "station"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-
-
-class Activating(Protocol):
-    """The part of the record that is needed here."""
-
-    def activate(self, recipe: str, model: str, thresholds: Thresholds, who: str, why: str) -> dict[str, Any]:
-        """Write down which model is on duty from now on."""
-
-    def activations(self, recipe: str, limit: int) -> list[dict[str, Any]]:
-        """The newest first."""
-
-    def add_model(
-        self,
-        sha256: str,
-        recipe: str,
-        method: str,
-        origin: str,
-        parent: str = "",
-        info: Mapping[str, Any] | None = None,
-        who: str = ...,
-    ) -> dict[str, Any]:
-        """Write down a model; one that is known already stays as it is."""
-
-    def models(self, recipe: str) -> list[dict[str, Any]]:
-        """Models of a recipe."""
-
-    def audit(self, action: str, subject: str, detail: Mapping[str, Any], who: str) -> Any:
-        """Write down what was done."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +75,7 @@ class Recipes:
         ParameterError: A name is none.
     """
 
-    def __init__(self, settings: Settings, record: Activating, telemetry: Telemetry, poll: float = POLL) -> None:
+    def __init__(self, settings: Settings, record: Record, telemetry: Telemetry, poll: float = POLL) -> None:
         self._settings = settings
         self._record = record
         self._telemetry = telemetry

@@ -5,36 +5,18 @@ from __future__ import annotations
 import ipaddress
 import threading
 from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-from onlygood.station.decisions import Decision
 from onlygood.station.errors import StationError
+from onlygood.station.inputs.base import Input
 from onlygood.station.inspecting import Inspecting
 from onlygood.station.logs import log
+from onlygood.station.outputs.base import Output
 from onlygood.station.recipes import Recipes
+from onlygood.station.record import Record
+from onlygood.station.record.pictures import Pictures
 from onlygood.station.settings import Settings
 from onlygood.station.telemetry import Telemetry
-
-
-class Input(Protocol):
-    """A folder or camera: a thread of its own that submits images."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self, timeout: float = ...) -> bool:
-        """End; what it submitted is answered all the same."""
-
-    @property
-    def state(self) -> Any:
-        """How it is doing: has `name`, `problem` and `as_dict()`."""
-
-
-class Output(Input, Protocol):
-    """Sends decisions on."""
-
-    def send(self, decision: Decision) -> None:
-        """Take a decision; returns at once."""
 
 
 class Station:
@@ -58,7 +40,12 @@ class Station:
     """
 
     def __init__(
-        self, settings: Settings, record: Any, pictures: Any, telemetry: Telemetry | None = None, poll: float = 2.0
+        self,
+        settings: Settings,
+        record: Record,
+        pictures: Pictures,
+        telemetry: Telemetry | None = None,
+        poll: float = 2.0,
     ) -> None:
         self.settings = settings
         self.record = record
@@ -91,8 +78,6 @@ class Station:
         from onlygood.station.inputs import open_inputs
         from onlygood.station.learning import Learning
         from onlygood.station.outputs import open_outputs
-        from onlygood.station.record import Record
-        from onlygood.station.record.pictures import Pictures
         from onlygood.station.web.events import Events
 
         record = Record.open(settings.database, settings.data, settings.limits, keep=settings.keep)

@@ -25,7 +25,8 @@ from onlygood.station.errors import BusyError, NotFoundError, RefusedError
 from onlygood.station.learning.building import GOLDEN
 from onlygood.station.learning.gate import Gate, Outcome, judge
 from onlygood.station.learning.golden import Golden
-from onlygood.station.learning.needs import Duties, Duty, Recorded
+from onlygood.station.recipes import Recipe, Recipes
+from onlygood.station.record import Query, Record
 
 #: Images of one candidate, at most; the newest confirmed ones go first, the others with the next candidate.
 MOST = 500
@@ -76,7 +77,7 @@ class Candidates:
         engine: As of the station.
     """
 
-    def __init__(self, data: Path, record: Recorded, duties: Duties, golden: Golden, engine: str | None) -> None:
+    def __init__(self, data: Path, record: Record, duties: Recipes, golden: Golden, engine: str | None) -> None:
         self._models, self._pictures = data / "models", data / "pictures"
         self._record, self._duties, self._golden, self._engine = record, duties, golden, engine
         self._lock = threading.Lock()
@@ -124,8 +125,6 @@ class Candidates:
 
         None, if the newest candidate of the model on duty was built from just these.
         """
-        from onlygood.station.record import Query
-
         used = self._learned(recipe) | {one["digest"] for one in self._golden.images(recipe)}
         found: dict[str, dict[str, Any]] = {}
         before, seen = None, 0
@@ -186,7 +185,7 @@ class Candidates:
                 return {*row["info"]["added"], *row["info"]["left_out"]}
         return set()
 
-    def _build(self, duty: Duty, images: list[dict[str, Any]], golden: dict[str, str], who: str) -> None:
+    def _build(self, duty: Recipe, images: list[dict[str, Any]], golden: dict[str, str], who: str) -> None:
         out = self._models / f"{_PART}{os.getpid()}.{threading.get_ident()}.part"
         try:
             job = {
@@ -250,7 +249,9 @@ class Candidates:
             raise RefusedError(problem or f"Building ended without a result (status {status}); the log tells more.")
         return result
 
-    def _register(self, duty: Duty, images: list[dict[str, Any]], result: dict[str, Any], out: Path, who: str) -> None:
+    def _register(
+        self, duty: Recipe, images: list[dict[str, Any]], result: dict[str, Any], out: Path, who: str
+    ) -> None:
         """Give the file its name, keep the scores, and write the model down: in this order."""
         with out.open("rb") as file:
             model = hashlib.file_digest(file, "sha256").hexdigest()
@@ -317,7 +318,7 @@ class Candidates:
         ]
         return judge(outcomes, calibration.promise, duty.detector.calibration_.promise)
 
-    def activate(self, recipe: str, model: str, who: str) -> Duty:
+    def activate(self, recipe: str, model: str, who: str) -> Recipe:
         """Put a candidate on duty, with the thresholds it was judged with.
 
         Raises:
@@ -339,7 +340,7 @@ class Candidates:
         why = f"candidate passed its gate: {gate.defects} defects, {gate.good} good images"
         return self._duties.activate(duty.name, model, thresholds_of(self._calibration(model)), who, why)
 
-    def _told(self, duty: Duty, row: Mapping[str, Any], score: bool) -> dict[str, Any]:
+    def _told(self, duty: Recipe, row: Mapping[str, Any], score: bool) -> dict[str, Any]:
         table = {"model": row["sha256"], "time": row["time"], "parent": row["parent"], "images": row["info"]["images"]}
         info = {name: row["info"][name] for name in ("promise", "added_by_verdict", "warnings")}
         table["thresholds"] = {"ng": row["info"]["ng_threshold"], "review": row["info"]["review_threshold"]}

@@ -16,7 +16,8 @@ from onlygood.calibration.drift import DriftTest, compare, one_of_each
 from onlygood.errors import OnlyGoodError
 from onlygood.files import replacing
 from onlygood.methods.trained import TrainedDetector
-from onlygood.station.learning.needs import Duties, Duty, Recorded
+from onlygood.station.recipes import Recipe, Recipes
+from onlygood.station.record import Query, Record
 
 #: Between two looks at the record.
 SECONDS = 5.0
@@ -34,7 +35,7 @@ class Run:
         after: Decisions up to this number (`seq`) are not of this run.
     """
 
-    def __init__(self, duty: Duty, after: int) -> None:
+    def __init__(self, duty: Recipe, after: int) -> None:
         detector = duty.detector
         calibration, groups = detector.calibration_, detector.training_.groups
         scores = calibration.scores
@@ -86,7 +87,7 @@ class DriftWatch:
         seconds: Between two looks.
     """
 
-    def __init__(self, data: Path, record: Recorded, duties: Duties, seconds: float = SECONDS) -> None:
+    def __init__(self, data: Path, record: Record, duties: Recipes, seconds: float = SECONDS) -> None:
         self._path, self._record, self._duties, self._seconds = data / "drift.json", record, duties, seconds
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
@@ -116,8 +117,6 @@ class DriftWatch:
 
     def restart(self, recipe: str, who: str, why: str = "") -> None:
         """Begin a new run with the next part: a person has seen to the alarm, or has changed something at the line."""
-        from onlygood.station.record import Query
-
         duty = self._duties.get(recipe)
         with self._lock:
             run = self._look(duty)
@@ -140,9 +139,7 @@ class DriftWatch:
                 except (OnlyGoodError, OSError):
                     continue  # the database is gone, say; the next look catches up
 
-    def _look(self, duty: Duty) -> Run:
-        from onlygood.station.record import Query
-
+    def _look(self, duty: Recipe) -> Run:
         run = self._runs.get(duty.name)
         if run is None or run.activation != duty.activation:
             kept = self._kept().get(duty.name, {})
@@ -169,12 +166,12 @@ class DriftWatch:
                 break
         return run
 
-    def _begin(self, duty: Duty, after: int) -> Run:
+    def _begin(self, duty: Recipe, after: int) -> Run:
         run = self._runs[duty.name] = Run(duty, after)
         self._keep(duty.name, {"activation": duty.activation, "after": after})
         return run
 
-    def _raise(self, duty: Duty, run: Run) -> None:
+    def _raise(self, duty: Recipe, run: Run) -> None:
         """An alarm goes into the audit trail, once: after a restart the same parts raise it again."""
         kept = self._kept().get(duty.name, {})
         if kept.get("alarm") != run.alarm:

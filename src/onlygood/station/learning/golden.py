@@ -19,8 +19,9 @@ from onlygood.images.reading import read_image
 from onlygood.methods import Detector
 from onlygood.station.decisions import Thresholds
 from onlygood.station.errors import NotFoundError, RefusedError
-from onlygood.station.learning.needs import Duties, Recorded
 from onlygood.station.learning.scoring import Scored, Scores, score_files
+from onlygood.station.recipes import Recipes
+from onlygood.station.record import Record
 
 TRUTHS = ("good", "defect")
 #: Images of a golden set, at most: all of them are scored under each candidate.
@@ -39,7 +40,7 @@ class Golden:
         pixels: Of one image at most.
     """
 
-    def __init__(self, data: Path, record: Recorded, duties: Duties, pixels: int) -> None:
+    def __init__(self, data: Path, record: Record, duties: Recipes, pixels: int) -> None:
         self._folder, self._kept = data / "golden", data / "pictures"
         self._record, self._duties, self._pixels = record, duties, pixels
         self.scores = Scores(self._folder / "scores")

@@ -7,7 +7,8 @@ from onlygood.station.learning import thresholds
 from onlygood.station.learning.candidates import Candidates
 from onlygood.station.learning.drift import DriftWatch
 from onlygood.station.learning.golden import Golden
-from onlygood.station.learning.needs import Duties, Recorded
+from onlygood.station.recipes import Recipes
+from onlygood.station.record import Record
 from onlygood.station.settings import Settings
 
 
@@ -25,7 +26,7 @@ class Learning:
         drift: The watch over drift.
     """
 
-    def __init__(self, settings: Settings, record: Recorded, recipes: Duties) -> None:
+    def __init__(self, settings: Settings, record: Record, recipes: Recipes) -> None:
         self._record, self._recipes = record, recipes
         self.golden = Golden(settings.data, record, recipes, settings.limits.pixels)
         self.candidates = Candidates(settings.data, record, recipes, self.golden, settings.engine)

@@ -11,10 +11,11 @@ from onlygood.calibration import Calibration
 from onlygood.errors import ParameterError
 from onlygood.station.decisions import Thresholds, finite
 from onlygood.station.learning.golden import Golden, counted
-from onlygood.station.learning.needs import Duty, Recorded
+from onlygood.station.recipes import Recipe
+from onlygood.station.record import Record
 
 
-def histogram(record: Recorded, duty: Duty, last: int) -> dict[str, Any]:
+def histogram(record: Record, duty: Recipe, last: int) -> dict[str, Any]:
     """Scores of the calibration and of the last parts that the model on duty saw, with its thresholds."""
     calibration = duty.detector.calibration_
     recent = [
@@ -31,7 +32,7 @@ def histogram(record: Recorded, duty: Duty, last: int) -> dict[str, Any]:
     }
 
 
-def preview(record: Recorded, golden: Golden, duty: Duty, then: Thresholds, last: int) -> dict[str, Any]:
+def preview(record: Record, golden: Golden, duty: Recipe, then: Thresholds, last: int) -> dict[str, Any]:
     """Verdicts now and then of the last parts, of those that operators answered, and of the golden set.
 
     `now` is by the thresholds on duty, whatever they were when a part came. Only parts that the model on duty scored
