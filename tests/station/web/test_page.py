@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -16,6 +15,8 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the station needs onlygood[station]")
 
+from page_fake import FakeStation, create_fake, port_of, serving
+from page_words import CHROMIUM, answer, in_browser, playwright_api, toasted, told
 from starlette.testclient import TestClient
 
 from onlygood.reports.colours import VERDICT_COLOURS, VERDICT_INK
@@ -26,12 +27,6 @@ from onlygood.station.web.page import colours_css, static_files
 PAGE = files("onlygood.station.web").joinpath("page")
 SIZES = {"desktop": (1920, 1080), "landscape": (1280, 800), "portrait": (800, 1280)}
 VIEWS = ("live", "review", "history", "model", "drift")
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason="the tests of the page need playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="the tests of the page need chromium")
-
-from page_fake import FakeStation, create_fake, port_of, serving  # noqa: E402
 
 
 def scripts() -> dict[str, str]:
@@ -125,7 +120,7 @@ def test_the_made_up_station_speaks_as_the_true_one_does() -> None:
     client = TestClient(create_fake(station))
     one = station.decisions[5]["id"]
     tried = {"ng": 3.0, "review": 2.0, "last": 100}
-    for shape, answer in (
+    for shape, response in (
         (session.Who, client.get("/whoami")),
         (shapes.RecipesShape, client.get("/recipes")),
         (shapes.ActivationsShape, client.get("/recipes/flange/activations")),
@@ -139,7 +134,7 @@ def test_the_made_up_station_speaks_as_the_true_one_does() -> None:
         (drift.DriftShape, client.get("/recipes/flange/drift")),
         (golden.GoldenSetShape, client.get("/recipes/flange/golden")),
     ):
-        shape.model_validate(answer.json())
+        shape.model_validate(response.json())
     asked = {re.sub("{identity}|{model}", "{one}", path) for path in create_fake(station).openapi()["paths"]}
     assert asked <= documented()
 
@@ -216,17 +211,6 @@ TOO_SMALL = """() => [...document.querySelectorAll("button, a, select, input:not
     .filter((one) => one.checkVisibility() && !one.classList.contains("skip"))
     .map((one) => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()])
     .filter(([, box]) => box.height < 43.5 || box.width < 43.5).map(([text]) => text)"""
-
-
-def told(page: Any, selector: str, text: str) -> None:
-    """Wait until an element shows a text."""
-    playwright_api.expect(page.locator(selector).first).to_contain_text(text, timeout=20_000)
-
-
-def answer(page: Any, key: str) -> None:
-    """Press a key once the part has been looked at."""
-    page.locator(".reviewing [data-seen]").wait_for()
-    page.keyboard.press(key)
 
 
 @in_browser
@@ -376,7 +360,7 @@ def test_an_answer_that_was_not_taken_is_not_counted(fake: FakeStation, visit: A
         refusal = json.dumps({"error": {"code": "not_recorded", "message": "the disk is full"}})
         page.route("**/answer", lambda route: route.fulfill(status=503, body=refusal, content_type="application/json"))
         answer(page, "o")
-        told(page, ".toast.bad", "the disk is full")
+        toasted(page, "bad", "the disk is full")
         assert page.locator(".reviewing .part-name").inner_text() == name
         told(page, ".waiting", "4 parts wait")
 
@@ -446,7 +430,7 @@ def test_a_part_in_full_by_keyboard(fake: FakeStation, visit: Any) -> None:
         page.get_by_role("button", name="Answer OK").click()
         told(page, ".detail-body", "OK by local")
         page.get_by_role("button", name="Add as defect").click()
-        told(page, ".toast.good", "golden set as defect")
+        toasted(page, "good", "golden set as defect")
         page.keyboard.press("Escape")
         told(page, ".results li:nth-child(2)", "OK by local")
     assert fake.golden[-1]["name"] == "flange-10017.jpg"
@@ -477,7 +461,7 @@ def test_thresholds_can_only_be_applied_after_their_preview(fake: FakeStation, v
         page.get_by_role("button", name="Preview").click()
         told(page, ".result", "Golden set, defect")
         apply.click()
-        told(page, ".toast.good", "on duty")
+        toasted(page, "good", "on duty")
         told(page, ".activations", "fewer false rejects")
     assert fake.asked[-1] == ("thresholds", "flange", {"ng": moved, "review": 2.55, "why": "fewer false rejects"})
     assert fake.asked[-2][0] == "preview" and fake.asked[-2][2]["ng"] == moved
@@ -510,12 +494,12 @@ def test_models_are_rolled_back_uploaded_and_built(fake: FakeStation, visit: Any
         assert fake.thresholds.ng == 3.1
         page.get_by_role("button", name="Roll back").click()
         page.locator(".sure .primary").click()
-        told(page, ".toast.good", "Rolled back")
+        toasted(page, "good", "Rolled back")
         assert fake.thresholds.ng == 3.4
         (tmp_path / "bad.og").write_bytes(b"garbage")
         page.locator("#upload").set_input_files(tmp_path / "bad.og")
         page.locator(".sure .primary").click()
-        told(page, ".toast.bad", "the file is no model")
+        toasted(page, "bad", "the file is no model")
         told(page, ".candidate.bad", "Defects called OK: 1")
         assert page.locator(".candidate.bad").get_by_role("button", name="Put on duty").count() == 0
         page.get_by_role("button", name="Build a candidate").click()

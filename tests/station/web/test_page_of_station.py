@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,13 @@ from typing import Any
 import pytest
 
 pytest.importorskip("fastapi", reason="the station needs onlygood[station]")
-playwright_api = pytest.importorskip("playwright.sync_api", reason="the tests of the page need playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the tests of the page need chromium")
+from page_fake import port_of, serving
+from page_words import CHROMIUM, answer, in_browser, playwright_api, toasted, told
 
-from page_fake import port_of, serving  # noqa: E402
+from onlygood.station.decisions import Thresholds
+from onlygood.station.web.app import create_app
 
-from onlygood.station.decisions import Thresholds  # noqa: E402
-from onlygood.station.web.app import create_app  # noqa: E402
-
-
-def told(page: Any, selector: str, text: str) -> None:
-    playwright_api.expect(page.locator(selector).first).to_contain_text(text, timeout=20_000)
-
-
-def answer(page: Any, key: str) -> None:
-    """Press a key once the part has been looked at."""
-    page.locator(".reviewing [data-seen]").wait_for()
-    page.keyboard.press(key)
+pytestmark = in_browser
 
 
 @pytest.fixture
@@ -99,7 +87,7 @@ def test_parts_are_seen_reviewed_and_found_again(station: Any, page: Any, good: 
     page.locator(".results .thumbnail").click()
     told(page, ".detail .part-name", "dented.png")
     page.get_by_role("button", name="Add as defect").click()
-    told(page, ".toast.good", "golden set as defect")
+    toasted(page, "good", "golden set as defect")
     page.keyboard.press("Escape")
     page.keyboard.press("4")
     told(page, ".golden", "dented.png")
@@ -126,7 +114,7 @@ def test_thresholds_are_moved_and_taken_back(station: Any, page: Any, good: byte
     assert "to see" in trail and "local" in trail
     page.get_by_role("button", name="Roll back").click()
     page.locator(".sure .primary").click()
-    told(page, ".toast.good", "Rolled back")
+    toasted(page, "good", "Rolled back")
     assert station.recipes.get("plate").thresholds == before.thresholds
     page.keyboard.press("5")
     told(page, ".state.good", "No")
