@@ -20,8 +20,9 @@ from starlette.responses import JSONResponse, Response
 from onlygood.inspection import Verdict
 from onlygood.station.decisions import Decision, Thresholds, new_id, now
 from onlygood.station.errors import NotFoundError
-from onlygood.station.web import events, page
+from onlygood.station.web import access, events, page
 from onlygood.station.web.events import Events
+from onlygood.station.web.tokens import Role, User
 
 VERDICTS = ("OK", "REVIEW", "NG")
 CSP = "default-src 'self'; frame-ancestors 'none'"
@@ -218,6 +219,8 @@ def create_fake(station: FakeStation) -> FastAPI:
     app.state.station = station
     app.include_router(page.router)
     app.include_router(events.router)
+    # who has passed the guard below is known
+    app.dependency_overrides[access.anybody] = lambda: User("bea", Role(station.role))
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
