@@ -100,7 +100,7 @@ class FakeStation:
     def busy_weeks(self) -> None:
         """Entries of every kind, more than one page of them."""
         other = hashlib.sha256(b"other").hexdigest()
-        first, second, third = ({"ng": ng, "review": 2.55} for ng in (3.4, 3.1, None))
+        first, second, third = ({"ng": ng, "review": 2.55} for ng in (3.4, 3.1, 3.6))
         known = {"digest": "0" * 64, "truth": "good", "name": "known-0.jpg", "decision_id": ""}
         self.note("keep images", "review", {}, "station", 60_000)
         added = {"sha256": MODEL, "method": "REB", "origin": "file", "parent": ""}

@@ -16,7 +16,7 @@ export class Audit {
     this.rows = h("tbody");
     this.told = h("p", { class: "soft", role: "status", tabindex: -1 });
     this.older = h("button", { type: "button", class: "more", hidden: true, onclick: () => this.load(this.before) }, t("audit.older"));
-    const columns = [t("part.time"), t("audit.who"), t("audit.what"), t("part.recipe"), t("audit.why")];
+    const columns = { time: t("part.time"), who: t("audit.who"), what: t("audit.what"), of: t("part.recipe"), why: t("audit.why") };
     this.element = h(
       "section",
       { class: "audit", "aria-label": t("nav.audit") },
@@ -30,7 +30,7 @@ export class Audit {
       h(
         "div",
         { class: "panel found" },
-        h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))), this.rows)),
+        h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, Object.entries(columns).map(([name, text]) => h("th", { scope: "col", class: name }, text)))), this.rows)),
         this.told,
         this.older,
       ),
@@ -95,10 +95,12 @@ function verdict({ whole: fits, entries, broken_at, digest }) {
       { class: "grow" },
       h("h2", {}, fits ? counted(entries, "audit.whole-one", "audit.whole-many") : t("audit.broken", { number: whole(broken_at) })),
       h("p", {}, fits ? t("audit.whole-what") : t("audit.broken-what")),
-      h("p", {}, h("span", {}, fits ? t("audit.digest") : t("audit.digest-fits")), " ", h("code", {}, digest)),
+      h("p", {}, h("span", {}, fits ? t("audit.digest", { number: whole(entries) }) : t("audit.digest-fits")), " ", h("code", {}, digest)),
     ),
   );
 }
+
+const none = () => h("span", { class: "none" }, "–");
 
 function row(entry) {
   const { title, more } = deed(entry);
@@ -106,11 +108,11 @@ function row(entry) {
   return h(
     "tr",
     {},
-    h("td", { class: "when" }, moment(entry.time), h("small", {}, t("audit.number", { number: whole(entry.seq) }))),
-    h("td", { class: "who" }, entry.who || "–"),
+    h("td", {}, moment(entry.time), h("small", {}, t("audit.number", { number: whole(entry.seq) }), " ", h("code", { title: entry.digest }, short(entry.digest)))),
+    h("td", { class: "who" }, entry.who || none()),
     h("td", {}, h("b", {}, title), more),
-    h("td", {}, ofRecipe ? entry.subject : "–"),
-    h("td", { class: "why" }, entry.detail.why || "–"),
+    h("td", {}, ofRecipe ? entry.subject : none()),
+    h("td", {}, entry.detail.why || none()),
   );
 }
 
@@ -140,4 +142,4 @@ function deed({ action, subject, detail }) {
 }
 
 /** What it is now, and what it was before if that was something else. */
-const change = (before, now, written) => (before === undefined || written(before) === written(now) ? written(now) : `${written(before)} → ${written(now)}`);
+const change = (before, now, written) => (before === undefined || written(before) === written(now) ? written(now) : `${written(before)} →\u00a0${written(now)}`);
