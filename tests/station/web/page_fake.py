@@ -471,12 +471,12 @@ def create_fake(station: FakeStation) -> FastAPI:
         return {}
 
     @app.put("/recipes/{recipe}/model")
-    async def upload(recipe: str, request: Request) -> Response:
+    async def upload(recipe: str, request: Request, why: str = "") -> Response:
         body = await request.body()
         if not body.startswith(b"PK"):
             return JSONResponse({"error": {"code": "bad_model", "message": "the file is no model"}}, 400)
         station.activations.insert(
-            0, station.activation(hashlib.sha256(body).hexdigest(), station.thresholds, "local", "uploaded", 0)
+            0, station.activation(hashlib.sha256(body).hexdigest(), station.thresholds, "local", why, 0)
         )
         return JSONResponse({})
 

@@ -74,6 +74,12 @@ def test_every_code_and_every_action_has_a_text_in_both_languages() -> None:
         assert kept == named_by_the_station(), language
 
 
+def test_the_documentation_names_every_code() -> None:
+    told = Path(__file__).parents[3].joinpath("docs", "station.md").read_text("utf-8")
+    table = told.partition("| status | code |")[2].partition("\n\n")[0]
+    assert set(re.findall("`([a-z_]+)`", table)) >= set(Code)
+
+
 def neighbours(node: ast.AST) -> Iterator[tuple[Any, Any]]:
     """What stands side by side in the code: arguments, members of a tuple, a key and its value."""
     if isinstance(node, ast.Dict):
@@ -540,10 +546,15 @@ def test_models_are_rolled_back_uploaded_and_built(fake: FakeStation, visit: Any
         page.locator(".sure .primary").click()
         toasted(page, "good", "Rolled back")
         assert fake.thresholds.ng == 3.4
-        (tmp_path / "bad.og").write_bytes(b"garbage")
-        page.locator("#upload").set_input_files(tmp_path / "bad.og")
-        page.locator(".sure .primary").click()
-        toasted(page, "bad", "the file is no model")
+        for name, content in (("bad.og", b"garbage"), ("new.og", b"PK new")):
+            (tmp_path / name).write_bytes(content)
+            page.locator("#upload").set_input_files(tmp_path / name)
+            told(page, ".sure", f"Put {name} on duty")
+            page.keyboard.type("new lamp")
+            page.locator(".sure .primary").click()
+            if content == b"garbage":
+                toasted(page, "bad", "the file is no model")
+        told(page, ".activations li.on", "new lamp")
         told(page, ".candidate.bad", "Defects called OK: 1")
         assert page.locator(".candidate.bad").get_by_role("button", name="Put on duty").count() == 0
         page.get_by_role("button", name="Build a candidate").click()
