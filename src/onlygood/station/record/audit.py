@@ -93,7 +93,7 @@ def trail(connection: sa.Connection, limit: int, before: int | None, subject: st
 
 def last_of(connection: sa.Connection, action: Action) -> dict[str, Any] | None:
     """The newest entry of an action."""
-    query = sa.select(audit).where(audit.c.action == action).order_by(audit.c.seq.desc()).limit(1)
+    query = sa.select(audit).where(audit.c.action == str(action)).order_by(audit.c.seq.desc()).limit(1)
     row = connection.execute(query).mappings().first()
     return None if row is None else as_dict(row)
 
