@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onlygood.cli.config import ConfigOption
-from onlygood.cli.options import EngineOption, ThreadsOption
+from onlygood.cli.options import EngineOption, MapsOption, OriginalSizeOption, OverlayOption, ThreadsOption
 from onlygood.cli.output import VERDICT_STYLES, error, print_json, say
 from onlygood.errors import OnlyGoodError
 
@@ -42,15 +42,9 @@ def inspect(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object per image.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per image.")] = False,
-    overlay: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a picture of where, for each image, into this folder.")
-    ] = None,
-    maps: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the anomaly maps as 32-bit TIFF into this folder.")
-    ] = None,
-    original_size: Annotated[
-        bool, typer.Option("--original-size", help="Maps in the size of each image, not in the detector's.")
-    ] = False,
+    overlay: OverlayOption = None,
+    maps: MapsOption = None,
+    original_size: OriginalSizeOption = False,
     false_reject: Annotated[
         float | None, typer.Option(help="Another false-reject rate than the one the model was fitted with.")
     ] = None,
@@ -76,12 +70,10 @@ def inspect(
 
     if as_json and as_csv:
         raise typer.BadParameter("Choose one of --json and --csv.")
-    if original_size and maps is None:
-        raise typer.BadParameter("--original-size says in which size --maps DIR writes the maps; give both.")
+    pictures = Pictures(overlay, maps, original_size)
     detector = load(model, engine=engine, threads=threads)
     if false_reject is not None:
         detector.calibration_ = detector.calibration_.at(false_reject)
-    pictures = Pictures(overlay, maps, original_size)
     tasks, problems = _expand(images)
     done: list[Inspection] = []
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from onlygood.errors import ParameterError
 from onlygood.files import replacing
 from onlygood.progress import silent
 from onlygood.reports.overlay import save_overlay
@@ -28,11 +29,21 @@ class Pictures:
         overlay: Folder of the overlays, PNG; None for none.
         maps: Folder of the anomaly maps, 32-bit TIFF, and of those of single branches beside them; None for none.
         original_size: Maps in the size of each image, not in the detector's.
+
+    Raises:
+        ParameterError: A size of the maps is asked for, but no maps.
     """
 
     overlay: Path | None = None
     maps: Path | None = None
     original_size: bool = False
+
+    def __post_init__(self) -> None:
+        """What is asked for must go together."""
+        if self.original_size and self.maps is None:
+            raise ParameterError(
+                "original_size (--original-size) is that of the maps; name their folder, too (--maps)."
+            )
 
     def inspect(self, detector: Detector, source: ImageSource, name: str | Path) -> Inspection:
         """Inspect one image and write its pictures; the map is dropped then, so that many images fit into memory.
