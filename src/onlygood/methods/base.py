@@ -118,8 +118,6 @@ class Detector(ABC):
     seed: int = 0
 
     method: ClassVar[str] = ""
-    #: Whether the method localises; image-level methods give no map.
-    localises: ClassVar[bool] = True
     #: Aggregators the method can use; empty for all that give patch features and nothing else.
     aggregators: ClassVar[tuple[str, ...]] = ()
     #: Named sets of parameters: `paper`, `released`, `quick`.
@@ -179,8 +177,8 @@ class Detector(ABC):
 
     @property
     def has_map(self) -> bool:
-        """Whether inspections have a map and regions."""
-        return self.localises
+        """Whether inspections have a map and regions; those of image-level methods have none."""
+        return True
 
     @property
     def score_grid(self) -> tuple[int, int]:
