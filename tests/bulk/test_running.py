@@ -91,13 +91,15 @@ def test_a_stopped_run_goes_on_where_it_was(model: Path, tmp_path: Path) -> None
     (into / f".{lost.name}.x.part").write_bytes(b"PAR1")
     for row in [*rows[first.name], *rows[last.name]]:
         Path(row["path"]).write_bytes(b"no longer an image")
+    Image.fromarray(stripes(0)).save(images / "15b.png")  # the archive has grown, in the middle
     again = inspect_bulk(model, images, into, workers=1)
-    assert {name.name: parquet.read_table(name).to_pylist() for name in into.glob("*.parquet")} == rows
-    assert (again.verdicts, again.failed, again.before) == (whole.verdicts, 0, 40 - len(rows[lost.name]))
-    Image.fromarray(stripes(7)).save(images / "15b.png")  # the archive grows, in the middle
-    grown = inspect_bulk(model, images, into, workers=1)
-    paths = parquet.read_table(into)["path"].to_pylist()
-    assert grown.before == 40 and sorted(paths) == sorted(map(str, images.iterdir()))
+    found = {row["path"]: row for row in parquet.read_table(into).to_pylist()}
+    new = found.pop(str(images / "15b.png"))
+    assert found == {row["path"]: row for part in rows.values() for row in part}
+    assert new["score"] == found[str(images / "00.png")]["score"]
+    assert (sum(again.verdicts.values()), again.failed, again.before) == (41, 0, 40 - len(rows[lost.name]))
+    assert sum(whole.verdicts.values()) == 40 and (into / "_SUCCESS").exists()
+    assert parquet.read_table(first).to_pylist() == rows[first.name]
 
 
 @needs_ray
