@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onlygood.cli.config import ConfigOption
-from onlygood.cli.options import EngineOption, MapsOption, OriginalSizeOption, OverlayOption, ThreadsOption
+from onlygood.cli.options import (
+    EngineOption,
+    FalseRejectOption,
+    MapsOption,
+    OriginalSizeOption,
+    OverlayOption,
+    ThreadsOption,
+)
 from onlygood.cli.output import VERDICT_STYLES, error, print_json, say
 from onlygood.errors import OnlyGoodError
 
@@ -45,9 +52,7 @@ def inspect(
     overlay: OverlayOption = None,
     maps: MapsOption = None,
     original_size: OriginalSizeOption = False,
-    false_reject: Annotated[
-        float | None, typer.Option(help="Another false-reject rate than the one the model was fitted with.")
-    ] = None,
+    false_reject: FalseRejectOption = None,
     engine: EngineOption = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,

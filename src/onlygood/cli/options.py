@@ -21,6 +21,9 @@ OverlayOption = Annotated[
 MapsOption = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Write the anomaly maps as 32-bit TIFF into this folder.")
 ]
+FalseRejectOption = Annotated[
+    float | None, typer.Option(help="Another false-reject rate than the one the model was fitted with.")
+]
 OriginalSizeOption = Annotated[
     bool, typer.Option("--original-size", help="Maps in the size of each image, not in the detector's.")
 ]
