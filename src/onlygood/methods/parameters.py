@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -103,6 +104,12 @@ class Parameters:
         value = getattr(self, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ParameterError(f"{name}={value!r}: a whole number of at least {least}.")
+
+    def _check_number(self, name: str, *, zero: bool = False) -> None:
+        """Raise `ParameterError` unless a parameter is a finite number above 0, or, with `zero`, at least 0."""
+        value = getattr(self, name)
+        if not 0 <= value < math.inf or (value == 0 and not zero):
+            raise ParameterError(f"{name}={value!r}: a number {'of at least' if zero else 'above'} 0.")
 
     def _check_aggregator(self) -> None:
         name = self.aggregator
