@@ -139,8 +139,7 @@ def test_a_share_that_cannot_flush_its_list_of_files_is_no_error(tmp_path, monke
     asked = []
 
     def refuse(what, *more):
-        folder = os.path.isdir(what) if refused == "open" else os.path.isdir(f"/proc/self/fd/{what}")
-        if folder:
+        if Path(what if refused == "open" else f"/proc/self/fd/{what}").is_dir():
             asked.append(what)
             raise OSError(errno.EINVAL, "Invalid argument")
         return real(what, *more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -11,23 +11,11 @@ from prometheus_client.registry import Collector
 
 from onlygood.station.decisions import Decision
 
+if TYPE_CHECKING:  # that room stands above this one
+    from onlygood.station.learning.drift import Standing
+
 #: Bounds of the histograms, seconds.
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-
-
-class DriftStanding(Protocol):
-    """How the watch over drift stands for a recipe (`learning.drift.Standing`)."""
-
-    @property
-    def recipe(self) -> str: ...
-    @property
-    def alarm(self) -> object: ...
-    @property
-    def parts(self) -> int: ...
-    @property
-    def left_out(self) -> int: ...
-    @property
-    def capital(self) -> dict[str, float]: ...
 
 
 class Telemetry:
@@ -80,7 +68,7 @@ class Telemetry:
         self._journal.set_function(journal)
         self._database.set_function(database)
 
-    def watch_drift(self, standing: Callable[[], Sequence[DriftStanding]]) -> None:
+    def watch_drift(self, standing: Callable[[], Sequence[Standing]]) -> None:
         """Take this when asked: how the watch over drift stands, for each recipe."""
         self.registry.register(_DriftNumbers(standing))
 
@@ -92,7 +80,7 @@ class Telemetry:
 class _DriftNumbers(Collector):
     """Asked for at each scrape, so that a recipe whose run begins anew leaves no old number behind."""
 
-    def __init__(self, standing: Callable[[], Sequence[DriftStanding]]) -> None:
+    def __init__(self, standing: Callable[[], Sequence[Standing]]) -> None:
         self._standing = standing
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
