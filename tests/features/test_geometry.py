@@ -63,7 +63,7 @@ def test_without_a_radius_the_unit_does_not_matter(points: np.ndarray) -> None:
 
 
 def test_turning_part_and_sensor_together_changes_nothing(points: np.ndarray) -> None:
-    turn = Rotation.random(rng=5).as_matrix()
+    turn = Rotation.random(None, 5).as_matrix()
     turned = (points.astype(np.float64) @ turn.T + [0.2, -0.1, 0.5]).astype(np.float32)
     before, after = (SMALL.patches(one, (4, 4), "part") for one in (points, turned))
     assert np.abs(before - after).max() < 2  # of values to 200; float32 coordinates move a pair over an edge
@@ -75,7 +75,7 @@ def test_a_radius_in_another_unit_is_named(points: np.ndarray) -> None:
 
 
 def test_the_side_seen_is_the_same_wherever_the_scan_stands(points: np.ndarray) -> None:
-    turn = Rotation.random(rng=1).as_matrix()
+    turn = Rotation.random(None, 1).as_matrix()
     np.testing.assert_allclose(side_seen(points @ turn.T + 5), turn @ side_seen(points), atol=1e-4)
     np.testing.assert_allclose(np.abs(side_seen(points)), [0, 0, 1], atol=0.05)
 

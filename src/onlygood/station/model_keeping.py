@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from onlygood.errors import OnlyGoodError
 from onlygood.station.logs import log
 from onlygood.station.model_files import ModelFiles
-from onlygood.station.record import Record
+from onlygood.station.record import Action, Record
 from onlygood.station.record.changes import KnownModel
 
 #: Who removes them.
@@ -52,9 +52,10 @@ def remove_old(files: ModelFiles, record: Record, count: int, needed: Collection
         known = record.known_models()
         for sha256 in sorted({one.sha256 for one in known} - kept(known, count) - set(needed)):
             if files.removable(sha256):
-                recipes = ", ".join(sorted(one.recipe for one in known if one.sha256 == sha256))
-                record.audit("remove model", recipes, {"sha256": sha256, "keep_models": count}, WHO)
+                recipes = sorted(one.recipe for one in known if one.sha256 == sha256)
+                for recipe in recipes:
+                    record.audit(Action.REMOVE_MODEL, recipe, {"sha256": sha256, "keep_models": count}, WHO)
                 files.remove(sha256)
-                log("model_removed", recipe=recipes, model=sha256)
+                log("model_removed", recipe=", ".join(recipes), model=sha256)
     except (OnlyGoodError, OSError) as error:
         log("model_not_removed", level="warning", problem=str(error))

@@ -20,7 +20,7 @@ from onlygood.station.errors import NotFoundError, RefusedError, UnknownRecipeEr
 from onlygood.station.logs import log
 from onlygood.station.model_files import Given, ModelFiles, Stamp, stamp
 from onlygood.station.model_keeping import remove_old
-from onlygood.station.record import Record
+from onlygood.station.record import Action, Record
 from onlygood.station.settings import Settings
 from onlygood.station.telemetry import Telemetry
 
@@ -206,7 +206,7 @@ class Recipes:
         try:
             detector = self.files.load(sha256)
         except ModelFileError as error:
-            self._tell("refuse_model", name, {"model": sha256, "origin": origin, "problem": str(error)}, who)
+            self._tell(Action.REFUSE_MODEL, name, {"model": sha256, "origin": origin, "problem": str(error)}, who)
             self._throw_away(sha256)
             raise
         self._record.add_model(sha256, name, detector.method, origin, parent, info_of(detector), who)
@@ -301,9 +301,9 @@ class Recipes:
         problem = text if str(path) in text else f"{path}: {text}"
         self._problems[name] = f"{problem} The model before stays on duty."
         self._telemetry.refused("bad_model")
-        self._tell("refuse_file", name, {"file": str(path), "problem": problem}, WATCHER)
+        self._tell(Action.REFUSE_FILE, name, {"file": str(path), "problem": problem}, WATCHER)
 
-    def _tell(self, action: str, name: str, detail: Mapping[str, Any], who: str) -> None:
+    def _tell(self, action: Action, name: str, detail: Mapping[str, Any], who: str) -> None:
         """Log and audit; an audit that cannot be written now must not hide what it is about."""
         log(action, level="error", recipe=name, **detail)
         try:

@@ -277,6 +277,12 @@ def test_the_audit_trail_page_by_page(client: Any, record: Record) -> None:
     assert len(found) == len(record.audit_trail(500))
     EntryShape.model_validate(found[0])
     assert found[0]["detail"]["to"]["thresholds"] == {"ng": 5, "review": 4}
+    record.activate("disc", MODEL, Thresholds(1, 0), "eva", "another")
+    of_one = client.get("/audit", params={"recipe": "plate", "limit": 5}).json()
+    assert of_one["entries"] == [one for one in found if one["subject"] == "plate"]
+    rest = client.get("/audit", params={"recipe": "plate", "before": of_one["next"]}).json()
+    assert rest == {"entries": [], "next": None}
+    found = client.get("/audit").json()["entries"]
     check = client.get("/audit/verify").json()
     assert check == {"whole": True, "entries": len(found), "broken_at": None, "digest": found[0]["digest"]}
 

@@ -20,8 +20,9 @@ from starlette.responses import JSONResponse, Response
 from onlygood.inspection import Verdict
 from onlygood.station.decisions import Decision, Thresholds, new_id, now
 from onlygood.station.errors import NotFoundError
-from onlygood.station.web import events, page
+from onlygood.station.web import access, events, page
 from onlygood.station.web.events import Events
+from onlygood.station.web.tokens import Role, User
 
 VERDICTS = ("OK", "REVIEW", "NG")
 CSP = "default-src 'self'; frame-ancestors 'none'"
@@ -79,12 +80,57 @@ class FakeStation:
         self.candidates: list[dict[str, Any]] = []
         self.golden: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str, Any]] = []
+        self.entries: list[dict[str, Any]] = []
+        self.broken_at: int | None = None
+        self.seen_to = False
 
     def activation(self, model: str, thresholds: Thresholds, who: str, why: str, ago: int) -> dict[str, Any]:
         """One line of what was on duty, from so many minutes ago."""
         time = now() - datetime.timedelta(minutes=ago)
         limits = {"thresholds": {"ng": thresholds.ng, "review": thresholds.review}}
         return {"id": new_id(), "time": time.isoformat(), "model": model, **limits, "who": who, "why": why}
+
+    def note(self, action: str, subject: str, detail: dict[str, Any], who: str = "anna", ago: float = 0.0) -> None:
+        """One entry of the audit trail, from so many minutes ago."""
+        digests = [hashlib.sha256(str(len(self.entries) + step).encode()).hexdigest() for step in (0, 1)]
+        time = (now() - datetime.timedelta(minutes=ago)).isoformat()
+        entry = {"seq": len(self.entries) + 1, "time": time, "who": who, "action": action, "subject": subject}
+        self.entries.append({**entry, "detail": detail, "previous": digests[0], "digest": digests[1]})
+
+    def busy_weeks(self) -> None:
+        """Entries of every kind, more than one page of them."""
+        other = hashlib.sha256(b"other").hexdigest()
+        first, second, third = ({"ng": ng, "review": 2.55} for ng in (3.4, 3.1, 3.6))
+        known = {"digest": "0" * 64, "truth": "good", "name": "known-0.jpg", "decision_id": ""}
+        self.note("keep images", "review", {}, "station", 60_000)
+        added = {"sha256": MODEL, "method": "REB", "origin": "file", "parent": ""}
+        self.note("add model", "flange", added, "station", 59_000)
+        put = {"from": None, "to": {"model": MODEL, "thresholds": first}, "why": "file flange.og"}
+        self.note("activate", "flange", put, "station", 59_000)
+        for index in range(50):
+            change = {**known, "name": f"known-{index}.jpg", "truth": "defect" if index % 3 else "good"}
+            self.note("golden add", "flange" if index % 2 else "cover", change, "bea", 50_000 - 900 * index)
+        self.note("golden remove", "flange", known, "anna", 4000)
+        refused = {"file": "/srv/models/flange.og", "problem": "/srv/models/flange.og is no model file."}
+        self.note("refuse_file", "flange", refused, "station", 3900)
+        damaged = {"model": other, "origin": "upload", "problem": "Its bank is damaged. Save it again."}
+        self.note("refuse_model", "flange", damaged, "anna", 3800)
+        self.note("remove model", "flange", {"sha256": other, "keep_models": 10}, "station", 3700)
+        alarm = {"time": now().isoformat(), "decision_id": "", "against": "start", "direction": "rising", "parts": 271}
+        self.note("drift alarm", "flange", alarm, "station", 900)
+        self.note("restart drift", "flange", {"alarm": alarm, "parts": 271, "why": "lamp replaced"}, "bea", 840)
+        self.note("build candidate", "flange", {"parent": MODEL, "images": 34}, "bea", 700)
+        made = {"sha256": other, "method": "REB", "origin": "candidate", "parent": MODEL}
+        self.note("add model", "flange", made, "bea", 690)
+        duty = {"model": MODEL, "thresholds": first}
+        put = {"from": duty, "to": {"model": other, "thresholds": third}, "why": "new lamp, lot 4711"}
+        self.note("activate", "flange", put, "anna", 600)
+        moved = {
+            "from": duty,
+            "to": {"model": MODEL, "thresholds": second},
+            "why": "tighter after the complaint of lot 4711",
+        }
+        self.note("activate", "flange", moved, "anna", 40)
 
     def add(self, score: float, *, name: str = "", recipe: str = "", ago: float = 0.0, keep: bool = True) -> Decision:
         """One decision, told to every browser."""
@@ -218,6 +264,8 @@ def create_fake(station: FakeStation) -> FastAPI:
     app.state.station = station
     app.include_router(page.router)
     app.include_router(events.router)
+    # who has passed the guard below is known
+    app.dependency_overrides[access.anybody] = lambda: User("bea", Role(station.role))
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
@@ -241,7 +289,7 @@ def create_fake(station: FakeStation) -> FastAPI:
     @app.post("/login")
     def login(token: str = Body(embed=True)) -> Response:
         if token != station.token:
-            return JSONResponse({"error": {"code": "unauthorized", "message": "unknown token"}}, 401)
+            return JSONResponse({"error": {"code": "no_token", "message": "unknown token"}}, 401)
         answer = JSONResponse({})
         answer.set_cookie("onlygood_token", token, httponly=True, samesite="strict")
         return answer
@@ -424,21 +472,12 @@ def create_fake(station: FakeStation) -> FastAPI:
         return {}
 
     @app.put("/recipes/{recipe}/model")
-    async def upload(recipe: str, request: Request) -> Response:
+    async def upload(recipe: str, request: Request, why: str = "") -> Response:
         body = await request.body()
         if not body.startswith(b"PK"):
-            return JSONResponse(
-                {
-                    "error": {
-                        "code": "bad_model",
-                        "message": "the file is no model",
-                        "mend": "Upload a file written by save().",
-                    }
-                },
-                400,
-            )
+            return JSONResponse({"error": {"code": "bad_model", "message": "the file is no model"}}, 400)
         station.activations.insert(
-            0, station.activation(hashlib.sha256(body).hexdigest(), station.thresholds, "local", "uploaded", 0)
+            0, station.activation(hashlib.sha256(body).hexdigest(), station.thresholds, "local", why, 0)
         )
         return JSONResponse({})
 
@@ -451,6 +490,7 @@ def create_fake(station: FakeStation) -> FastAPI:
         times = [(start - datetime.timedelta(seconds=7 * (400 - index))).isoformat() for index in range(400)]
         recent = rng.gamma(26, 0.062 * (1.16 if station.drifting else 1.0), 400)
         over = int(np.argmax(path >= 2))
+        over *= not station.seen_to
         alarm = (
             {"time": times[over], "decision_id": "", "against": "start", "direction": "rising", "parts": over}
             if over
@@ -476,6 +516,24 @@ def create_fake(station: FakeStation) -> FastAPI:
             "tests": {"calibration": test, "start": {**test, "direction": "", "alarm": False}},
             "comparison": {"distance": 0.1, "p_value": 0.2, "higher": 0.55},
         }
+
+    @app.post("/recipes/{recipe}/drift/restart")
+    def restart(recipe: str, why: str = Body(embed=True)) -> Any:
+        station.asked.append(("restart", recipe, {"why": why}))
+        station.seen_to = True
+        return drift(recipe)
+
+    @app.get("/audit")
+    def trail(limit: int = 100, before: int | None = None, recipe: str = "") -> Any:
+        found = [one for one in station.entries[::-1] if recipe in ("", one["subject"])]
+        page = [one for one in found if before is None or one["seq"] < before][:limit]
+        return {"entries": page, "next": page[-1]["seq"] if len(page) == limit else None}
+
+    @app.get("/audit/verify")
+    def verify() -> Any:
+        at = station.broken_at
+        digest = station.entries[-1 if at is None else at - 2]["digest"]
+        return {"whole": at is None, "entries": len(station.entries), "broken_at": at, "digest": digest}
 
     @app.get("/recipes/{recipe}/golden")
     def golden(recipe: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import json
 import os
 import re
@@ -20,13 +22,15 @@ from page_words import CHROMIUM, answer, in_browser, playwright_api, toasted, to
 from starlette.testclient import TestClient
 
 from onlygood.reports.colours import VERDICT_COLOURS, VERDICT_INK
-from onlygood.station.web import decisions, drift, events, golden, models, session, shapes, statistics
+from onlygood.station.record import Action
+from onlygood.station.web import audit, decisions, drift, events, golden, models, session, shapes, statistics
 from onlygood.station.web.app import ROUTERS
+from onlygood.station.web.codes import Code
 from onlygood.station.web.page import colours_css, static_files
 
 PAGE = files("onlygood.station.web").joinpath("page")
 SIZES = {"desktop": (1920, 1080), "landscape": (1280, 800), "portrait": (800, 1280)}
-VIEWS = ("live", "review", "history", "model", "drift")
+VIEWS = ("live", "review", "history", "model", "drift", "audit")
 
 
 def scripts() -> dict[str, str]:
@@ -59,13 +63,54 @@ def test_languages_have_the_same_texts_with_the_same_places() -> None:
         assert text.strip() and german[key].strip(), key
 
 
+def named_by_the_station() -> set[str]:
+    """Keys of the texts for what the station names by a word: its errors' codes, what the audit trail tells of."""
+    return {f"problem.{code}" for code in Code} | {f"did.{re.sub('[ _]', '-', action)}" for action in Action}
+
+
+def test_every_code_and_every_action_has_a_text_in_both_languages() -> None:
+    for language in ("en", "de"):
+        kept = {key for key in texts(language) if key.startswith(("problem.", "did."))}
+        assert kept == named_by_the_station(), language
+
+
+def test_the_documentation_names_every_code() -> None:
+    told = Path(__file__).parents[3].joinpath("docs", "station.md").read_text("utf-8")
+    table = told.partition("| status | code |")[2].partition("\n\n")[0]
+    assert set(re.findall("`([a-z_]+)`", table)) >= set(Code)
+
+
+def neighbours(node: ast.AST) -> Iterator[tuple[Any, Any]]:
+    """What stands side by side in the code: arguments, members of a tuple, a key and its value."""
+    if isinstance(node, ast.Dict):
+        yield from zip(node.keys, node.values)
+    elif isinstance(node, ast.Tuple | ast.Call):
+        yield from itertools.pairwise(node.elts if isinstance(node, ast.Tuple) else node.args)
+
+
+def test_codes_and_actions_are_enumerated_and_all_of_them_are_in_use() -> None:
+    """Else the test above would not know of one that somebody writes beside its status as a word of his own."""
+    used: dict[str, set[str]] = {"Code": set(), "Action": set()}
+    for path in Path(str(files("onlygood.station"))).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in used:
+                used[node.value.id].add(node.attr)
+            for status, code in neighbours(node):
+                if isinstance(status, ast.Constant) and status.value in range(400, 600):
+                    word = code.value if isinstance(code, ast.Constant) else ""
+                    assert not re.fullmatch("[a-z_]+", str(word)), (path.name, word)
+    assert used == {"Code": set(Code.__members__), "Action": set(Action.__members__)}
+
+
 def test_every_text_that_is_used_exists_and_every_one_that_exists_is_used() -> None:
-    used = set()
+    used = named_by_the_station()
     for source in scripts().values():
         used |= set(re.findall(r'(?<![\w.])t\("([^"]+)"', source))
         used |= set(re.findall(r'"([a-z.-]+-(?:one|many))"', source))
         # A key that is put together could not be found by this test.
-        assert not re.search(r"(?<![\w.])t\([^\")]", source.replace("t(key, values", "").replace("t(form ===", ""))
+        for known in ("t(key, values", "t(form ===", "t(`${group}.${name}`"):
+            source = source.replace(known, "")
+        assert not re.search(r"(?<![\w.])t\([^\")]", source)
     assert used == texts("en").keys()
 
 
@@ -117,6 +162,7 @@ def test_the_made_up_station_speaks_as_the_true_one_does() -> None:
     station.fill(20)
     station.drifting = True
     station.candidates = [station.candidate_of(True), station.candidate_of(False)]
+    station.busy_weeks()
     client = TestClient(create_fake(station))
     one = station.decisions[5]["id"]
     tried = {"ng": 3.0, "review": 2.0, "last": 100}
@@ -132,9 +178,13 @@ def test_the_made_up_station_speaks_as_the_true_one_does() -> None:
         (models.PreviewShape, client.post("/recipes/flange/thresholds/preview", json=tried)),
         (models.CandidatesShape, client.get("/recipes/flange/candidates")),
         (drift.DriftShape, client.get("/recipes/flange/drift")),
+        (drift.DriftShape, client.post("/recipes/flange/drift/restart", json={"why": "lamp replaced"})),
+        (audit.TrailShape, client.get("/audit")),
+        (audit.CheckShape, client.get("/audit/verify")),
         (golden.GoldenSetShape, client.get("/recipes/flange/golden")),
     ):
         shape.model_validate(response.json())
+    assert {one["action"] for one in station.entries} == set(Action)
     asked = {re.sub("{identity}|{model}", "{one}", path) for path in create_fake(station).openapi()["paths"]}
     assert asked <= documented()
 
@@ -496,10 +546,15 @@ def test_models_are_rolled_back_uploaded_and_built(fake: FakeStation, visit: Any
         page.locator(".sure .primary").click()
         toasted(page, "good", "Rolled back")
         assert fake.thresholds.ng == 3.4
-        (tmp_path / "bad.og").write_bytes(b"garbage")
-        page.locator("#upload").set_input_files(tmp_path / "bad.og")
-        page.locator(".sure .primary").click()
-        toasted(page, "bad", "the file is no model")
+        for name, content in (("bad.og", b"garbage"), ("new.og", b"PK new")):
+            (tmp_path / name).write_bytes(content)
+            page.locator("#upload").set_input_files(tmp_path / name)
+            told(page, ".sure", f"Put {name} on duty")
+            page.keyboard.type("new lamp")
+            page.locator(".sure .primary").click()
+            if content == b"garbage":
+                toasted(page, "bad", "the file is no model")
+        told(page, ".activations li.on", "new lamp")
         told(page, ".candidate.bad", "Defects called OK: 1")
         assert page.locator(".candidate.bad").get_by_role("button", name="Put on duty").count() == 0
         page.get_by_role("button", name="Build a candidate").click()
@@ -515,9 +570,94 @@ def test_drift_states_its_false_alarm_rate(fake: FakeStation, visit: Any) -> Non
         told(page, ".state.good", "No sign of drift")
         told(page, ".drift", "with a probability of at most 1%")
         assert page.locator(".chart .alarm").count() == 1
+
+
+@in_browser
+def test_a_drift_run_is_begun_anew_with_a_reason(fake: FakeStation, visit: Any) -> None:
     fake.drifting = True
     with visit("drift") as page:
         told(page, ".state.bad", "parts score higher")
+        page.get_by_role("button", name="Seen to").click()
+        told(page, ".sure", "the evidence so far no longer counts")
+        assert page.locator(".sure .primary").is_disabled()
+        page.keyboard.press("Escape")
+        assert fake.asked == []
+        page.get_by_role("button", name="Seen to").click()
+        page.keyboard.type("lamp replaced")
+        page.keyboard.press("Enter")
+        told(page, ".state.good", "No sign of drift")
+        assert page.get_by_role("button", name="Seen to").count() == 0
+    assert fake.asked == [("restart", "flange", {"why": "lamp replaced"})]
+    fake.seen_to, fake.token, fake.role = False, "s3cret", "view"
+    with visit("drift", excused="401") as page:
+        page.locator("#token").fill("s3cret")
+        page.keyboard.press("Enter")
+        told(page, ".state.bad", "parts score higher")
+        assert page.get_by_role("button", name="Seen to").count() == 0
+
+
+@in_browser
+def test_the_audit_trail_is_read_and_checked(fake: FakeStation, visit: Any) -> None:
+    fake.busy_weeks()
+    with visit("live") as page:
+        told(page, "nav [aria-current]", "Live")
+        page.keyboard.press("6")
+        told(page, ".audit tbody tr", "Thresholds moved")
+        newest = page.locator(".audit tbody tr").first.inner_text()
+        assert re.search(r"NG\s>\s3.400 →\s3.100, REVIEW\s>\s2.550\D", newest), newest
+        assert "anna" in newest and "flange" in newest and "complaint of lot 4711" in newest
+        rows = page.locator(".audit tbody tr").all_inner_texts()
+        assert "lamp replaced" in rows[4] and "The alarm was taken off." in rows[4]
+        assert len(rows) == 50
+        told(page, ".found", "The newest 50 entries")
+        page.get_by_role("button", name="Older entries").focus()
+        page.keyboard.press("Enter")
+        told(page, ".found", "62 entries; there are no older ones.")
+        assert "Images kept from now on: REVIEW and NG" in page.locator(".audit tbody tr").last.inner_text()
+        numbers = [int(text.split()[1]) for text in page.locator(".audit td small").all_inner_texts()]
+        assert numbers == list(range(62, 0, -1))
+        assert not page.get_by_role("button", name="Older entries").is_visible()
+        page.get_by_role("button", name="Check that nothing was changed").click()
+        told(page, ".checked .good", "The chain is whole: 62 entries")
+        told(page, ".checked", f"entry 62: {fake.entries[-1]['digest']}")
+        fake.broken_at = 7
+        page.get_by_role("button", name="Check that nothing was changed").click()
+        told(page, ".checked .broken", "broken at entry 7")
+        told(page, ".checked code", fake.entries[5]["digest"])
+        assert page.locator(".checked .broken .symbol").count() == 1  # never the colour alone
+        page.locator(".recipe").select_option("cover")
+        told(page, ".found", "25 entries")
+        page.locator(".language").select_option("de")
+        told(page, ".audit tbody tr", "Referenzsatz: known-48.jpg hinzugefügt (gut)")
+        fake.note("calibrate lens", "cover", {"problem": "<b>x</b>"}, "<i>eve</i>")  # of a later version
+        page.keyboard.press("1")
+        page.keyboard.press("6")
+        told(page, ".audit tbody tr", "calibrate lens")
+        told(page, ".audit tbody tr", "<b>x</b>")
+        told(page, ".audit tbody .who", "<i>eve</i>")
+
+
+@in_browser
+def test_errors_are_told_in_the_readers_language(fake: FakeStation, visit: Any) -> None:
+    said = {"code": "busy", "message": "A candidate of flange is being built; one at a time."}
+    with visit("audit", language="de", excused="503|418") as page:
+        told(page, "nav", "Protokoll")
+
+        def refuse(status: int, **headers: str) -> None:
+            page.unroute("**/audit/verify")
+            body = json.dumps({"error": said})
+            headers["Content-Type"] = "application/json"
+            page.route("**/audit/verify", lambda route: route.fulfill(status=status, body=body, headers=headers))
+            page.get_by_role("button", name="Auf Unversehrtheit prüfen").click()
+
+        refuse(503, **{"Retry-After": "10"})
+        toasted(
+            page, "bad", "Die Station kann das gerade nicht; versuchen Sie es in 10 s erneut. A candidate of flange"
+        )
+        assert page.locator(".toast [lang=en]").first.inner_text() == said["message"]
+        said = {"code": "brewing", "message": "It is a teapot."}  # of a later version
+        refuse(418)
+        toasted(page, "bad", "Die Station lehnt ab: It is a teapot.")
 
 
 @in_browser
@@ -564,6 +704,10 @@ def test_a_token_is_asked_for_and_the_role_shows_what_it_may(fake: FakeStation, 
         for name in ("Apply", "Preview", "Roll back", "Build a candidate", "Upload a model …", "Put on duty"):
             assert page.get_by_role("button", name=name).count() == 0, name
         assert page.locator("#threshold-ng").is_disabled() and page.locator("#upload").count() == 0
+        assert page.locator("nav a").count() == 5  # the audit trail is an engineer's
+        page.keyboard.press("6")
+        page.evaluate("location.hash = 'audit'")
+        told(page, "nav [aria-current]", "Live")
         page.keyboard.press("2")
         told(page, ".reviewing", "Your role may look, but not answer.")
         assert page.locator(".answer").count() == 0
@@ -578,14 +722,15 @@ def test_a_token_is_asked_for_and_the_role_shows_what_it_may(fake: FakeStation, 
 def test_views_and_help_by_keyboard(fake: FakeStation, visit: Any) -> None:
     with visit("") as page:
         told(page, "nav [aria-current]", "Live")
-        for key, view in zip("2345", ("Review", "History", "Model", "Drift")):
+        for key, view in zip("23456", ("Review", "History", "Model", "Drift", "Audit")):
             page.keyboard.press(key)
             told(page, "nav [aria-current]", view)
         page.keyboard.press("?")
         told(page, ".help", "OK: the part is good")
+        told(page, ".help", "Live, Review, History, Model, Drift, Audit")
         page.keyboard.press("1")  # belongs to the dialog now
         page.keyboard.press("Escape")
-        told(page, "nav [aria-current]", "Drift")
+        told(page, "nav [aria-current]", "Audit")
         page.keyboard.press("Tab")
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid"
@@ -619,12 +764,14 @@ def test_every_view_fits_its_screen(fake: FakeStation, visit: Any, tmp_path: Pat
     folder.mkdir(parents=True, exist_ok=True)
     fake.candidates = [fake.candidate_of(True), fake.candidate_of(False)]
     fake.add(4.3)
+    fake.busy_weeks()
     shown = {
         "live": ".live .region",
         "review": ".reviewing .region",
         "history": ".results li",
         "model": ".candidate",
         "drift": ".chart svg",
+        "audit": ".audit tbody tr",
     }
     with visit("live") as page:
         for language, history in (("en", "History"), ("de", "Verlauf")):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ pytest.importorskip("fastapi", reason="the station needs onlygood[station]")
 from page_fake import port_of, serving
 from page_words import CHROMIUM, answer, in_browser, playwright_api, toasted, told
 
-from onlygood.station.decisions import Thresholds
+from onlygood.station.decisions import Thresholds, new_id
 from onlygood.station.web.app import create_app
 
 pytestmark = in_browser
@@ -119,3 +121,35 @@ def test_thresholds_are_moved_and_taken_back(station: Any, page: Any, good: byte
     page.keyboard.press("5")
     told(page, ".state.good", "No")
     told(page, ".drift", "with a probability of at most 1%")
+
+
+def test_a_drift_alarm_is_seen_to_and_stands_in_the_trail(station: Any, page: Any, good: bytes) -> None:
+    part = inspect(station, good, "good.png")
+    low = float(station.recipes.get("plate").detector.calibration_.scores.min())
+    for step in range(150):  # scores that fall and fall
+        station.record.add(dataclasses.replace(part, id=new_id(), score=low * (0.9 - 0.8 * step / 149), picture=""))
+    page.keyboard.press("5")
+    told(page, ".state.bad", "parts score lower")
+    page.get_by_role("button", name="Seen to").click()
+    page.keyboard.type("lens cleaned")
+    page.keyboard.press("Enter")
+    toasted(page, "good", "A new run has begun")
+    told(page, ".state.good", "No part to judge by yet")
+
+    trail = station.record.audit_trail(500)
+    assert [one["action"] for one in trail[:2]] == ["restart drift", "drift alarm"]
+    page.keyboard.press("6")
+    row = page.locator(".audit tbody tr")
+    told(page, ".audit tbody tr", "lens cleaned")
+    first = row.first.inner_text()
+    assert "Drift watch begun anew" in first and "The alarm was taken off." in first and "local" in first
+    assert "scores falling" in row.nth(1).inner_text() and row.count() == len(trail)
+    page.get_by_role("button", name="Check that nothing was changed").click()
+    told(page, ".checked .good", f"{len(trail)} entries")
+    told(page, ".checked code", trail[0]["digest"])
+    with sqlite3.connect(station.settings.data / "record.sqlite") as forger:
+        forger.execute("DROP TRIGGER audit_no_update")
+        forger.execute("UPDATE audit SET who = 'mallory' WHERE seq = 2")
+    forger.close()
+    page.get_by_role("button", name="Check that nothing was changed").click()
+    told(page, ".checked .broken", "broken at entry 2")

@@ -26,7 +26,7 @@ from onlygood.station.learning.building import GOLDEN
 from onlygood.station.learning.gate import Gate, Outcome, judge
 from onlygood.station.learning.golden import Golden
 from onlygood.station.recipes import Recipe, Recipes
-from onlygood.station.record import Query, Record
+from onlygood.station.record import Action, Query, Record
 
 #: Images of one candidate, at most; the newest confirmed ones go first, the others with the next candidate.
 MOST = 500
@@ -114,7 +114,8 @@ class Candidates:
             if self._job.state == "running":
                 raise BusyError(f"A candidate of {self._job.recipe} is being built; one at a time.", retry_after=10)
             self._job = Job(duty.name, "running", "start", 0, len(images))
-        self._record.audit("build candidate", duty.name, {"parent": duty.model, "images": len(images)}, who)
+        detail = {"parent": duty.model, "images": len(images)}
+        self._record.audit(Action.BUILD_CANDIDATE, duty.name, detail, who)
         work = (duty, images, golden, who)
         self._thread = threading.Thread(target=self._build, args=work, name="candidate", daemon=True)
         self._thread.start()

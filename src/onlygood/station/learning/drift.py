@@ -18,7 +18,7 @@ from onlygood.errors import OnlyGoodError
 from onlygood.files import replacing
 from onlygood.methods.trained import TrainedDetector
 from onlygood.station.recipes import Recipe, Recipes
-from onlygood.station.record import Query, Record
+from onlygood.station.record import Action, Query, Record
 
 #: Between two looks at the record.
 SECONDS = 5.0
@@ -162,7 +162,7 @@ class DriftWatch:
             run = self._look(duty)
             newest = self._record.decisions(Query(recipe=duty.name, limit=1))
             detail = {"alarm": run.alarm, "parts": len(run.test.scores), "why": why}
-            self._record.audit("restart drift", duty.name, detail, who)
+            self._record.audit(Action.RESTART_DRIFT, duty.name, detail, who)
             self._begin(duty, max([run.last, *(one["seq"] for one in newest)]))
 
     def state(self, recipe: str) -> dict[str, Any]:
@@ -215,7 +215,7 @@ class DriftWatch:
         """An alarm goes into the audit trail, once: after a restart the same parts raise it again."""
         kept = self._kept().get(duty.name, {})
         if kept.get("alarm") != run.alarm:
-            self._record.audit("drift alarm", duty.name, run.alarm or {}, "station")
+            self._record.audit(Action.DRIFT_ALARM, duty.name, run.alarm or {}, "station")
             self._keep(duty.name, {"activation": duty.activation, "after": run.after, "alarm": run.alarm})
 
     def _kept(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onlygood.station.record.audit import AuditCheck
+from onlygood.station.record.audit import Action, AuditCheck
 from onlygood.station.record.reading import Query, Scored
 from onlygood.station.record.record import Record
 
-__all__ = ["AuditCheck", "Query", "Record", "Scored"]
+__all__ = ["Action", "AuditCheck", "Query", "Record", "Scored"]

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,22 @@ from onlygood.station.record.tables import audit
 
 #: What stands before the first entry.
 FIRST = "0" * 64
+
+
+class Action(StrEnum):
+    """What was done, as an entry has it; the page has a sentence for each, in each of its languages."""
+
+    ACTIVATE = "activate"
+    ADD_MODEL = "add model"
+    BUILD_CANDIDATE = "build candidate"
+    DRIFT_ALARM = "drift alarm"
+    GOLDEN_ADD = "golden add"
+    GOLDEN_REMOVE = "golden remove"
+    KEEP_IMAGES = "keep images"
+    REFUSE_FILE = "refuse_file"
+    REFUSE_MODEL = "refuse_model"
+    REMOVE_MODEL = "remove model"
+    RESTART_DRIFT = "restart drift"
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ class AuditCheck:
 
 
 def append(
-    connection: sa.Connection, who: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
+    connection: sa.Connection, who: str, action: Action, subject: str, detail: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Add an entry in the transaction of what it tells of; gives the entry."""
     if connection.dialect.name == "postgresql":  # the chain has one end; SQLite has one writer anyway
@@ -55,7 +72,7 @@ def append(
         "seq": last.seq + 1 if last else 1,
         "time": now(),
         "who": storable(who),
-        "action": action,
+        "action": str(action),
         "subject": storable(subject),
         "detail": json.loads(storable(json.dumps(dict(detail or {}), allow_nan=False, ensure_ascii=False))),
     }
@@ -65,17 +82,19 @@ def append(
     return as_dict(row)
 
 
-def trail(connection: sa.Connection, limit: int, before: int | None) -> list[dict[str, Any]]:
-    """Entries, newest first; those before the entry `before`."""
+def trail(connection: sa.Connection, limit: int, before: int | None, subject: str) -> list[dict[str, Any]]:
+    """Entries, newest first; those before the entry `before`, and of that subject alone unless it is empty."""
     query = sa.select(audit).order_by(audit.c.seq.desc()).limit(limit)
     if before is not None:
         query = query.where(audit.c.seq < before)
+    if subject:
+        query = query.where(audit.c.subject == storable(subject))
     return [as_dict(row) for row in connection.execute(query).mappings()]
 
 
-def last_of(connection: sa.Connection, action: str) -> dict[str, Any] | None:
+def last_of(connection: sa.Connection, action: Action) -> dict[str, Any] | None:
     """The newest entry of an action."""
-    query = sa.select(audit).where(audit.c.action == action).order_by(audit.c.seq.desc()).limit(1)
+    query = sa.select(audit).where(audit.c.action == str(action)).order_by(audit.c.seq.desc()).limit(1)
     row = connection.execute(query).mappings().first()
     return None if row is None else as_dict(row)
 

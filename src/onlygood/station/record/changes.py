@@ -12,6 +12,7 @@ from onlygood.errors import ParameterError
 from onlygood.station.decisions import Thresholds, finite, new_id, now
 from onlygood.station.errors import NotFoundError
 from onlygood.station.record import audit, reading, rows
+from onlygood.station.record.audit import Action
 from onlygood.station.record.tables import activations, answers, decisions, golden, models
 
 
@@ -72,7 +73,7 @@ def activate(
         "to": {name: after[name] for name in shown},
         "why": row["why"],
     }
-    audit.append(connection, who, "activate", recipe, detail)
+    audit.append(connection, who, Action.ACTIVATE, recipe, detail)
     return after
 
 
@@ -88,7 +89,7 @@ def add_model(connection: sa.Connection, row: Mapping[str, Any], who: str) -> di
     if not found:
         connection.execute(sa.insert(models).values(**row, time=now()))
         detail = {name: row[name] for name in ("sha256", "method", "origin", "parent")}
-        audit.append(connection, who, "add model", row["recipe"], detail)
+        audit.append(connection, who, Action.ADD_MODEL, row["recipe"], detail)
         found = models_of(connection, row["recipe"], row["sha256"])
     return found[0]
 
@@ -127,7 +128,8 @@ def change_golden(connection: sa.Connection, row: Mapping[str, Any], who: str) -
     full = {**row, "id": new_id(), "time": now(), "who": rows.storable(who), "name": rows.storable(row["name"])}
     connection.execute(sa.insert(golden).values(full))
     detail = {name: full[name] for name in ("digest", "truth", "name", "decision_id")}
-    audit.append(connection, who, f"golden {row['action']}", row["recipe"], detail)
+    action = Action.GOLDEN_ADD if row["action"] == "add" else Action.GOLDEN_REMOVE
+    audit.append(connection, who, action, row["recipe"], detail)
     return _plain(full)
 
 

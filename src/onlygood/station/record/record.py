@@ -11,7 +11,7 @@ from onlygood.errors import ParameterError
 from onlygood.station.decisions import Decision, Thresholds, now
 from onlygood.station.errors import BusyError, NotFoundError, StationError
 from onlygood.station.record import audit, changes, reading, rows, tables
-from onlygood.station.record.audit import AuditCheck
+from onlygood.station.record.audit import Action, AuditCheck
 from onlygood.station.record.changes import KnownModel
 from onlygood.station.record.journal import Journal
 from onlygood.station.record.locking import FolderLock
@@ -227,15 +227,15 @@ class Record:
                     return changes.change_golden(connection, row, who)
         raise NotFoundError(f"The golden set of {recipe} has no image of that digest.")
 
-    def audit(self, action: str, subject: str, detail: Mapping[str, Any], who: str) -> dict[str, Any]:
+    def audit(self, action: Action, subject: str, detail: Mapping[str, Any], who: str) -> dict[str, Any]:
         """Add an entry to the audit trail; gives `seq, time, who, action, subject, detail, previous, digest`."""
         with self._store.writing() as connection:
             return audit.append(connection, who, action, subject, detail)
 
-    def audit_trail(self, limit: int = 100, before: int | None = None) -> list[dict[str, Any]]:
-        """Entries of the audit trail, newest first; those before the entry `before`."""
+    def audit_trail(self, limit: int = 100, before: int | None = None, subject: str = "") -> list[dict[str, Any]]:
+        """Entries of the audit trail, newest first; those before the entry `before`, of that subject (recipe) alone."""
         with self._store.reading() as connection:
-            return audit.trail(connection, limit, before)
+            return audit.trail(connection, limit, before, subject)
 
     def verify_audit(self) -> AuditCheck:
         """Whether the audit trail is whole, and if not, where it breaks first."""
@@ -269,6 +269,6 @@ class Record:
     def _note_policy(self, keep: str) -> None:
         """Whose images are kept is part of what an auditor wants to know."""
         with self._store.writing() as connection:
-            known = audit.last_of(connection, "keep images")
+            known = audit.last_of(connection, Action.KEEP_IMAGES)
             if known is None or known["subject"] != keep:
-                audit.append(connection, "station", "keep images", keep)
+                audit.append(connection, "station", Action.KEEP_IMAGES, keep)

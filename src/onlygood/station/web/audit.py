@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from onlygood.station.web.access import Engineer, TheStation
+from onlygood.station.web.shapes import NAME_LENGTH
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -49,9 +50,10 @@ def trail(
     user: Engineer,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     before: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
+    recipe: Annotated[str, Query(max_length=NAME_LENGTH, description="What concerns it alone; empty for all.")] = "",
 ) -> JSONResponse:
     """Newest first."""
-    found = station.record.audit_trail(limit, before)
+    found = station.record.audit_trail(limit, before, recipe)
     more = found[-1]["seq"] if len(found) == limit else None
     return JSONResponse({"entries": found, "next": more})  # as the digests were made, to be made again by anybody
 

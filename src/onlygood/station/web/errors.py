@@ -24,41 +24,42 @@ from onlygood.errors import (
 from onlygood.station.errors import BusyError, NotFoundError, NotRecordedError, RefusedError, UnknownRecipeError
 from onlygood.station.logs import log
 from onlygood.station.telemetry import Telemetry
+from onlygood.station.web.codes import Code
 from onlygood.station.web.headers import HEADERS
 
 #: Status and code of each error of the library; the first that fits counts.
-STATUS: tuple[tuple[type[OnlyGoodError], int, str], ...] = (
-    (ImageError, 400, "bad_image"),
-    (ModelFileError, 400, "bad_model"),
-    (UnknownRecipeError, 404, "unknown_recipe"),
-    (NotFoundError, 404, "not_found"),
-    (NotRecordedError, 503, "not_recorded"),
-    (BusyError, 503, "busy"),
-    (RefusedError, 409, "refused"),
-    (ParameterError, 422, "invalid"),
-    (DataError, 400, "bad_data"),
-    (MissingDependencyError, 501, "not_installed"),
-    (OnlyGoodError, 503, "unavailable"),
+STATUS: tuple[tuple[type[OnlyGoodError], int, Code], ...] = (
+    (ImageError, 400, Code.BAD_IMAGE),
+    (ModelFileError, 400, Code.BAD_MODEL),
+    (UnknownRecipeError, 404, Code.UNKNOWN_RECIPE),
+    (NotFoundError, 404, Code.NOT_FOUND),
+    (NotRecordedError, 503, Code.NOT_RECORDED),
+    (BusyError, 503, Code.BUSY),
+    (RefusedError, 409, Code.REFUSED),
+    (ParameterError, 422, Code.INVALID),
+    (DataError, 400, Code.BAD_DATA),
+    (MissingDependencyError, 501, Code.NOT_INSTALLED),
+    (OnlyGoodError, 503, Code.UNAVAILABLE),
 )
 
 #: What the system says of a disk that takes nothing more.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
-CODES = {
-    400: "bad_request",
-    401: "no_token",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "too_slow",
-    409: "refused",
-    411: "length_required",
-    413: "too_large",
-    415: "wrong_type",
-    421: "foreign_host",
-    422: "invalid",
-    429: "too_many",
-    503: "unavailable",
+CODES: dict[int, Code] = {
+    400: Code.BAD_REQUEST,
+    401: Code.NO_TOKEN,
+    403: Code.FORBIDDEN,
+    404: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
+    408: Code.TOO_SLOW,
+    409: Code.REFUSED,
+    411: Code.LENGTH_REQUIRED,
+    413: Code.TOO_LARGE,
+    415: Code.WRONG_TYPE,
+    421: Code.FOREIGN_HOST,
+    422: Code.INVALID,
+    429: Code.TOO_MANY,
+    503: Code.UNAVAILABLE,
 }
 
 
@@ -96,17 +97,17 @@ ANY: dict[int | str, dict[str, Any]] = {
 }
 
 
-def table(code: str, message: str) -> dict[str, Any]:
+def table(code: Code, message: str) -> dict[str, Any]:
     """The body of an error."""
     return {"error": {"code": code, "message": message}}
 
 
-def response(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def response(status: int, code: Code, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """An error as an answer."""
     return JSONResponse(table(code, message), status, headers)
 
 
-def told(error: OnlyGoodError) -> tuple[int, str, str]:
+def told(error: OnlyGoodError) -> tuple[int, Code, str]:
     """Status, code and message of an error of the library."""
     for kind, status, code in STATUS:
         if isinstance(error, kind):
@@ -142,7 +143,7 @@ def install(app: FastAPI, telemetry: Telemetry) -> None:
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = CODES.get(error.status_code, "error")
+        code = CODES.get(error.status_code, Code.ERROR)
         telemetry.refused(code)
         log_refusal(request.scope, error.status_code, code, str(error.detail))
         headers = dict(error.headers or {})
@@ -152,28 +153,27 @@ def install(app: FastAPI, telemetry: Telemetry) -> None:
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        telemetry.refused("invalid")
+        telemetry.refused(Code.INVALID)
         wrong = [f"{'.'.join(map(str, one['loc'][1:])) or one['loc'][0]}: {one['msg']}" for one in error.errors()]
-        return response(422, "invalid", "; ".join(wrong)[:2000], _closing(request))
+        return response(422, Code.INVALID, "; ".join(wrong)[:2000], _closing(request))
 
     async def gone(request: Request, error: Exception) -> JSONResponse:
-        telemetry.refused("client_gone")
-        return response(400, "client_gone", "The request ended before all of it had arrived.")
+        telemetry.refused(Code.CLIENT_GONE)
+        return response(400, Code.CLIENT_GONE, "The request ended before all of it had arrived.")
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        telemetry.refused("internal")
+        telemetry.refused(Code.INTERNAL)
         log("fault", level="error", error=error, path=request.url.path, method=request.method)
-        return response(
-            500, "internal", "A fault of the station; its log tells more. Nothing was answered or changed.", HEADERS
-        )
+        message = "A fault of the station; its log tells more. Nothing was answered or changed."
+        return response(500, Code.INTERNAL, message, HEADERS)
 
     async def disk(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, OSError) or error.errno not in NO_ROOM:
             return await unexpected(request, error)
         message = f"The disk does not take it: {error.strerror}. Make room, or mend it, and send it again."
-        telemetry.refused("no_room")
-        log_refusal(request.scope, 503, "no_room", message)
-        return response(503, "no_room", message, {"Retry-After": "5", **_closing(request)})
+        telemetry.refused(Code.NO_ROOM)
+        log_refusal(request.scope, 503, Code.NO_ROOM, message)
+        return response(503, Code.NO_ROOM, message, {"Retry-After": "5", **_closing(request)})
 
     app.add_exception_handler(OnlyGoodError, ours)
     app.add_exception_handler(OSError, disk)

@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from onlygood.station.decisions import Decision
 from onlygood.station.errors import BusyError
+from onlygood.station.web.access import TheStation, Viewer
 
 #: Messages that may wait for one browser. One further behind is cut off; it calls again and reads the record.
 WAITING = 64
@@ -219,6 +220,6 @@ router = APIRouter(tags=["page"])
     response_class=Response,
     responses={200: {"content": {"text/event-stream": {}}, "description": "`decision` and `status` events."}},
 )
-async def events(request: Request) -> Response:
+async def events(station: TheStation, user: Viewer) -> Response:
     """As server-sent events, and the state of the station every five seconds."""
-    return EventStream(request.app.state.station.events)
+    return EventStream(station.events)

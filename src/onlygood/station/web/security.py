@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from onlygood.station.settings import Settings
 from onlygood.station.telemetry import Telemetry
 from onlygood.station.web import errors
+from onlygood.station.web.codes import Code
 from onlygood.station.web.headers import HEADERS
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -61,21 +62,21 @@ class Security:
         more = {"Connection": "close", **({"Retry-After": "1"} if status == 429 else {})}
         await errors.response(status, code, message, more)(scope, receive, dressed)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
+    def _refusal(self, scope: Scope) -> tuple[int, Code, str] | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._ours(host):
             return (
                 421,
-                "foreign_host",
+                Code.FOREIGN_HOST,
                 f"This station does not go by the name {_short(host)!r}. If it should, add that to `hosts` of its "
                 "settings.",
             )
         if scope["method"] not in SAFE and self._foreign(headers, host):
-            return 403, "foreign_origin", "A page of another origin may not change anything here."
+            return 403, Code.FOREIGN_ORIGIN, "A page of another origin may not change anything here."
         client = scope.get("client")
         if scope["path"] != "/health" and not self._rate.allows(client[0] if client else ""):
-            return 429, "too_many", f"More than {self._rate.per_second:g} requests a second from one address."
+            return 429, Code.TOO_MANY, f"More than {self._rate.per_second:g} requests a second from one address."
         return None
 
     def _ours(self, host: str) -> bool:

@@ -1,12 +1,12 @@
-// The station's interface: JSON in and out, errors with their code and what mends them.
+// The station's interface: JSON in and out, errors with their code.
 
 /** The station refused, or could not be reached (`status` 0). */
 export class ApiError extends Error {
-  constructor(status, code, message, mend = "") {
+  constructor(status, code, message, seconds = 1) {
     super(message);
     this.status = status;
     this.code = code;
-    this.mend = mend;
+    this.seconds = seconds; // after which one may ask again
   }
 }
 
@@ -45,7 +45,7 @@ async function call(method, path, { query, json, bytes, signal } = {}) {
   if (answer.ok) return table;
   if (answer.status === 401) window.dispatchEvent(new Event("login-needed"));
   const error = table.error ?? {};
-  throw new ApiError(answer.status, error.code ?? "", error.message ?? `HTTP ${answer.status}`, error.mend ?? "");
+  throw new ApiError(answer.status, error.code ?? "", error.message ?? `HTTP ${answer.status}`, answer.headers.get("Retry-After") ?? 1);
 }
 
 export const get = (path, query, signal) => call("GET", path, { query, signal });

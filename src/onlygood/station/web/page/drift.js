@@ -73,8 +73,9 @@ export class Drift {
   }
 
   async #restart(recipe) {
-    if (!(await this.context.sure(t("drift.restart-sure"), t("drift.restart")))) return;
-    await this.context.attempt(() => post(ofRecipe(recipe, "/drift/restart")));
+    const why = await this.context.sure(t("drift.restart-sure", { recipe }), t("drift.restart"), t("drift.restart-why"));
+    if (!why) return;
+    if (await this.context.attempt(() => post(ofRecipe(recipe, "/drift/restart"), { why }))) this.context.say(t("drift.restarted"));
     await this.context.attempt(() => this.load());
   }
 

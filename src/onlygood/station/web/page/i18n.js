@@ -32,6 +32,9 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
+/** The text of a name within a group, such as an error's code; null if there is none. */
+export const known = (group, name, values) => (`${group}.${name}` in texts ? t(`${group}.${name}`, values) : null);
+
 /** The text of a count: one of two keys, by the language's rule. */
 export function counted(count, one, many, values = {}) {
   const form = new Intl.PluralRules(language).select(count);

@@ -1,8 +1,9 @@
 // Who calls: the token of a person or a machine, if the station asks for one.
 
 import { post } from "./api.js";
-import { h } from "./dom.js";
+import { h, replace } from "./dom.js";
 import { t } from "./i18n.js";
+import { problem } from "./problems.js";
 
 /** The view where a token is given; `done` is called when the station took it. */
 export function login(done) {
@@ -14,7 +15,7 @@ export function login(done) {
     try {
       await post("/login", { token: token.value.trim() });
     } catch (error) {
-      told.textContent = [401, 403].includes(error.status) ? t("login.refused") : error.message || t("error.unreachable");
+      replace(told, error.status === 401 ? t("login.refused") : problem(error));
       token.select();
       return;
     }

@@ -1,6 +1,7 @@
 // The frame around the views: who calls, which recipe, which view, and how the station is.
 
 import { get, post } from "./api.js";
+import { Audit } from "./audit.js";
 import { Detail } from "./detail.js";
 import { h, memory, replace, typing } from "./dom.js";
 import { Drift } from "./drift.js";
@@ -11,11 +12,13 @@ import { inUse, LANGUAGES, preferred, t, use } from "./i18n.js";
 import { Live } from "./live.js";
 import { login } from "./login.js";
 import { Model } from "./model.js";
+import { problem } from "./problems.js";
 import { Review } from "./review.js";
 import { sure } from "./sure.js";
 import { troubles } from "./troubles.js";
 
-const VIEWS = { live: Live, review: Review, history: History, model: Model, drift: Drift };
+const VIEWS = { live: Live, review: Review, history: History, model: Model, drift: Drift, audit: Audit };
+const NEEDED = { audit: "engineer" }; // views that not everybody may see
 const ROLES = ["view", "operate", "engineer"];
 
 class Page {
@@ -67,15 +70,14 @@ class Page {
     this.detail.open(decision, others);
   };
 
-  sure = (question, act) => sure(document.body, question, act);
+  sure = (question, act, why) => sure(document.body, question, act, why);
 
   say = (text) => this.#toast(text, "good");
 
   fail = (error) => {
     if (error.name === "AbortError" || error.status === 401) return;
     if (error.status === undefined) throw error;
-    const text = error.status === 0 ? t("error.unreachable") : error.status === 403 ? t("error.forbidden") : t("error.refused", { message: error.message });
-    this.#toast(error.mend ? `${text} ${error.mend}` : text, "bad");
+    this.#toast(problem(error), "bad");
   };
 
   /** Do it, and tell if it fails. True if it did not. */
@@ -149,8 +151,9 @@ class Page {
   #build() {
     document.title = "onlygood";
     this.badge = h("span", { class: "badge", hidden: true });
-    const names = { live: t("nav.live"), review: t("nav.review"), history: t("nav.history"), model: t("nav.model"), drift: t("nav.drift") };
-    this.links = Object.fromEntries(Object.entries(names).map(([name, text]) => [name, h("a", { href: `#${name}` }, text, name === "review" ? this.badge : null)]));
+    const names = { live: t("nav.live"), review: t("nav.review"), history: t("nav.history"), model: t("nav.model"), drift: t("nav.drift"), audit: t("nav.audit") };
+    const shown = Object.entries(names).filter(([name]) => this.may(NEEDED[name] ?? "view"));
+    this.links = Object.fromEntries(shown.map(([name, text]) => [name, h("a", { href: `#${name}` }, text, name === "review" ? this.badge : null)]));
     this.chooser = h("select", { "aria-label": t("recipe"), class: "recipe", onchange: () => this.#choose(this.chooser.value) });
     this.state = h("span", { class: "connection", role: "status" });
     this.banner = h("div", { class: "banners", role: "alert" });
@@ -158,7 +161,7 @@ class Page {
     this.toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
     this.detail?.picture.close();
     this.detail = new Detail(this);
-    this.help = help();
+    this.help = help(shown.map(([, text]) => text));
     replace(
       document.body,
       h("a", { href: "#main", class: "skip", onclick: (event) => (event.preventDefault(), this.main.focus()) }, t("skip")),
@@ -188,7 +191,7 @@ class Page {
   #go() {
     if (!this.entered) return;
     const [name, parameters] = location.hash.slice(1).split("?");
-    const chosen = name in VIEWS ? name : "live";
+    const chosen = name in this.links ? name : "live";
     this.view?.stop();
     for (const [one, link] of Object.entries(this.links)) {
       if (one === chosen) link.setAttribute("aria-current", "page");
@@ -258,7 +261,7 @@ class Page {
   }
 
   #toast(text, kind) {
-    const toast = h("p", { class: `toast ${kind}` }, text);
+    const toast = h("p", { class: `toast ${kind}` }, ...[text].flat());
     this.toasts.append(toast);
     setTimeout(() => toast.remove(), kind === "bad" ? 9000 : 4000);
   }
@@ -266,7 +269,7 @@ class Page {
   #key(event) {
     if (!this.entered || typing(event) || document.querySelector("dialog[open]")) return;
     if (event.key === "?") this.help.showModal();
-    else if (/^[1-5]$/.test(event.key)) location.hash = Object.keys(VIEWS)[event.key - 1];
+    else if (/^[1-9]$/.test(event.key) && Object.keys(this.links)[event.key - 1]) location.hash = Object.keys(this.links)[event.key - 1];
     else if (!this.view?.key?.(event)) return;
     event.preventDefault();
   }

@@ -1,6 +1,6 @@
 // Model: what is on duty, its thresholds, what came before it, and what may come next.
 
-import { get, ofRecipe, post, putBytes } from "./api.js";
+import { address, get, ofRecipe, post, putBytes } from "./api.js";
 import { Candidates } from "./candidates.js";
 import { h, replace } from "./dom.js";
 import { moment, score, short } from "./format.js";
@@ -97,8 +97,10 @@ export class Model {
   async #upload() {
     const [file] = this.upload.files;
     this.upload.value = "";
-    if (!file || !(await this.context.sure(t("model.upload-sure", { name: file.name, recipe: this.recipe }), t("model.upload-do")))) return;
-    if (await this.context.attempt(() => putBytes(ofRecipe(this.recipe, "/model"), file))) {
+    if (!file) return;
+    const why = await this.context.sure(t("model.upload-sure", { name: file.name, recipe: this.recipe }), t("model.upload-do"), t("model.why"));
+    if (!why) return;
+    if (await this.context.attempt(() => putBytes(address(ofRecipe(this.recipe, "/model"), { why }), file))) {
       this.context.say(t("model.activated"));
       await this.refresh(true);
     }
