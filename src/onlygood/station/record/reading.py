@@ -251,7 +251,8 @@ def _padded(ids: Sequence[str]) -> list[str]:
     Each number of ids makes another statement, and SQLite's driver keeps the last 128 of each connection, with what was
     bound to them: 114 KiB for 500 ids. So there shall be few.
     """
-    return [*ids, *ids[-1:] * ((1 << max(len(ids) - 1, 0).bit_length()) - len(ids))]
+    missing = (1 << max(len(ids) - 1, 0).bit_length()) - len(ids)
+    return [*ids, *[ids[-1]] * missing] if ids else []
 
 
 def _last(said: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
