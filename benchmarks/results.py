@@ -77,6 +77,11 @@ ROWS = {
     "SimpleNet, quick": Row("simplenet", {}, SEEDED, "99.6, WideResNet-50, best epoch", "quick"),
     "ULSAD, quick": Row("ulsad", {}, SEEDED, "97.65, WideResNet-50, best epoch", "quick"),
 }
+#: The other backbones whose trained weights are in the package index.
+BACKBONES = {"Lite1": "efficientnet_lite1", "Lite2": "efficientnet_lite2", "MobileNetV2": "mobilenet_v2"}
+for _name, _backbone in BACKBONES.items():
+    ROWS[f"1-NN, full bank, plain maximum, {_name}"] = Row("knn", {"image_score": "max", "backbone": _backbone})
+    ROWS[f"REB as it comes, {_name}"] = Row("reb", {"backbone": _backbone})
 #: What the other rows' errors are compared with.
 BASELINE = "1-NN, full bank, plain maximum"
 #: Row -> set -> records of its seeds.

@@ -62,6 +62,8 @@ def test_a_mistake_in_the_file_names_file_and_key(og, text: str, expected: list[
     assert all(words in done.err for words in expected), done.err
 
 
-def test_a_missing_file(og) -> None:
-    done = og("fit", ".", "-o", "a.og", "--config", "none.toml")
-    assert done.status == 2 and "none.toml" in done.err
+@pytest.mark.parametrize("name", ["none.toml", "folder.toml"])
+def test_a_missing_file_or_a_folder(og, name: str) -> None:
+    Path("folder.toml").mkdir()
+    done = og("fit", ".", "-o", "a.og", "--config", name)
+    assert done.status == 2 and done.err.startswith("Error: ") and name in done.err

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from onlygood.cli.options import MapsOption, OriginalSizeOption, OverlayOption
 from onlygood.cli.output import pairs
 from onlygood.errors import DataError, ParameterError
 
@@ -18,6 +19,9 @@ def bulk(
         list[str] | None, typer.Argument(help="Images, folders, or URIs such as s3://bucket/parts.")
     ] = None,
     listing: Annotated[Path | None, typer.Option("--list", help="Text file that names an image on each line.")] = None,
+    overlay: OverlayOption = None,
+    maps: MapsOption = None,
+    original_size: OriginalSizeOption = False,
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to use, such as auto; by default one is started here.")
     ] = None,
@@ -26,10 +30,13 @@ def bulk(
 ) -> None:
     """Inspect very many images with Ray Data, and write a row for each into Parquet files.
 
+    A run that was stopped goes on when the same command is given again.
+
     \b
       onlygood bulk part.og archive --into verdicts
       onlygood bulk part.og --list images.txt --into verdicts --workers 8
       onlygood bulk part.og s3://bucket/parts --into s3://bucket/verdicts --address auto
+      onlygood bulk part.og archive --into verdicts --maps maps
 
     Exit status: 0 all were inspected, whatever they are; 2 some could not be: their rows say why.
     """
@@ -38,9 +45,20 @@ def bulk(
     named = [*(images or ()), *(_lines(listing) if listing else ())]
     if not named:
         raise ParameterError("Nothing says what to inspect: name images, or a file of names with --list.")
-    done = inspect_bulk(model, named, into, address=address, workers=workers, threads=threads)
+    done = inspect_bulk(
+        model,
+        named,
+        into,
+        maps=maps,
+        overlay=overlay,
+        original_size=original_size,
+        address=address,
+        workers=workers,
+        threads=threads,
+    )
     rows = [(verdict, f"{done.verdicts.get(verdict, 0):,}") for verdict in ("OK", "REVIEW", "NG")]
-    pairs([*rows, ("failed", f"{done.failed:,}"), ("written", done.into)])
+    before = [("of these before", f"{done.before:,}")] if done.before else []
+    pairs([*rows, ("failed", f"{done.failed:,}"), *before, ("written", done.into)])
     if done.failed:
         raise typer.Exit(2)
 

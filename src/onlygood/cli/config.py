@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from onlygood.errors import ParameterError
+from onlygood.tomlfile import read_toml_file
 
 #: Read from the current folder unless --config names another file.
 FILE = "onlygood.toml"
@@ -26,7 +27,7 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
         path = Path(FILE)
     if path is None or ctx.resilient_parsing or ctx.parent is None:
         return path
-    tables = _load(path)
+    tables = read_toml_file(path, "config file", "Check --config.")
     commands = getattr(ctx.parent.command, "commands")  # noqa: B009 - a group's, which the type does not say
     for name, table in tables.items():
         if name not in TABLES or not isinstance(table, dict):
@@ -57,15 +58,6 @@ def parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ParameterError(f"There is no config file {path}. Check --config.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"The config file {path} is not valid TOML: {error}.") from error
 
 
 def _checked(path: Path, name: str, table: dict[str, Any], command: Any, ctx: typer.Context) -> dict[str, Any]:

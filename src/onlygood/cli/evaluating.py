@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onlygood.cli.config import ConfigOption
-from onlygood.cli.options import EngineOption, ThreadsOption
+from onlygood.cli.options import EngineOption, FalseRejectOption, ThreadsOption
 from onlygood.cli.output import pairs, print_json, say, warn
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write the HTML report.")] = None,
     aupro_limit: Annotated[float, typer.Option(help="Highest pixel false-positive rate of AUPRO.")] = 0.3,
-    false_reject: Annotated[
-        float | None, typer.Option(help="Another false-reject rate than the one the model was fitted with.")
-    ] = None,
+    false_reject: FalseRejectOption = None,
     allow_training_images: Annotated[
         bool, typer.Option("--allow-training-images", help="Go on where test images were fitted on, with a warning.")
     ] = False,

@@ -6,20 +6,26 @@ import csv
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from onlygood.cli.config import ConfigOption
-from onlygood.cli.options import EngineOption, ThreadsOption
+from onlygood.cli.options import (
+    EngineOption,
+    FalseRejectOption,
+    MapsOption,
+    OriginalSizeOption,
+    OverlayOption,
+    ThreadsOption,
+)
 from onlygood.cli.output import VERDICT_STYLES, error, print_json, say
 from onlygood.errors import OnlyGoodError
 
 if TYPE_CHECKING:
     from onlygood.inspection import Inspection
-    from onlygood.methods import Detector
 
 NG_FOUND = 1
 UNREADABLE = 2
@@ -43,18 +49,10 @@ def inspect(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object per image.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per image.")] = False,
-    overlay: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a picture of where, for each image, into this folder.")
-    ] = None,
-    maps: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the anomaly maps as 32-bit TIFF into this folder.")
-    ] = None,
-    original_size: Annotated[
-        bool, typer.Option("--original-size", help="Maps in the size of each image, not in the detector's.")
-    ] = False,
-    false_reject: Annotated[
-        float | None, typer.Option(help="Another false-reject rate than the one the model was fitted with.")
-    ] = None,
+    overlay: OverlayOption = None,
+    maps: MapsOption = None,
+    original_size: OriginalSizeOption = False,
+    false_reject: FalseRejectOption = None,
     engine: EngineOption = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
@@ -69,14 +67,15 @@ def inspect(
     Exit status: 0 no image is NG (some may be REVIEW), 1 at least one is NG, 2 an error. An image that
     cannot be read is named on standard error, the others are inspected all the same, and the status is 2.
     """
+    from onlygood.images import ImageSource
     from onlygood.methods import load
     from onlygood.parallel import in_order
     from onlygood.progress import TerminalProgress, track
+    from onlygood.reports.pictures import Pictures
 
     if as_json and as_csv:
         raise typer.BadParameter("Choose one of --json and --csv.")
-    if original_size and maps is None:
-        raise typer.BadParameter("--original-size says in which size --maps DIR writes the maps; give both.")
+    pictures = Pictures(overlay, maps, original_size)
     detector = load(model, engine=engine, threads=threads)
     if false_reject is not None:
         detector.calibration_ = detector.calibration_.at(false_reject)
@@ -85,7 +84,7 @@ def inspect(
 
     def one(task: Task) -> Inspection | str:
         try:
-            return _inspect(detector, task, overlay, maps, original_size)
+            return pictures.inspect(detector, ImageSource.of_file(task.path), task.target)
         except OnlyGoodError as failure:
             return str(failure)
 
@@ -114,10 +113,11 @@ def inspect(
 def _expand(paths: Sequence[Path]) -> tuple[list[Task], list[str]]:
     """Files of all paths, and what is wrong with folders; every target is another one."""
     from onlygood.images.layouts import find_images
+    from onlygood.reports.pictures import PictureNames
 
     tasks: list[Task] = []
     problems: list[str] = []
-    taken: set[Path] = set()
+    names = PictureNames()
     for path in paths:
         try:
             files = find_images(path) if path.is_dir() else [path]
@@ -125,56 +125,8 @@ def _expand(paths: Sequence[Path]) -> tuple[list[Task], list[str]]:
             problems.append(str(failure))
             continue
         for file in files:
-            stem = (file.relative_to(path) if path.is_dir() else Path(file.name)).with_suffix("")
-            target, number = stem, 1
-            while target in taken:
-                number += 1
-                target = stem.with_name(f"{stem.name}-{number}")
-            taken.add(target)
-            tasks.append(Task(file, target))
+            tasks.append(Task(file, names.take(file.relative_to(path) if path.is_dir() else Path(file.name))))
     return tasks, problems
-
-
-def _inspect(
-    detector: Detector, task: Task, overlay: Path | None, maps: Path | None, original_size: bool
-) -> Inspection:
-    """Inspect one image and write its pictures; the map is dropped then, so that many images fit into memory."""
-    from onlygood.images import ImageSource
-    from onlygood.progress import silent
-
-    source = ImageSource.of_file(task.path)
-    if overlay is not None:
-        source = replace(source, content=source.read())  # it is drawn, too
-    found = detector.inspect([source], original_size=original_size, progress=silent)[0]
-    if found.map is not None and overlay is not None:
-        from onlygood.reports import save_overlay
-
-        save_overlay(
-            _room_for(overlay, task, ".png"), source.content, found, low=_drawn_from(detector.calibration_, found)
-        )
-    if found.map is not None and maps is not None:
-        from PIL import Image
-
-        from onlygood.files import replacing
-
-        for name, one in {"": found.map, **found.maps}.items():  # those of single branches beside the whole
-            with replacing(_room_for(maps, task, f".{name}.tiff" if name else ".tiff")) as partial:
-                Image.fromarray(one).save(partial, format="TIFF")
-    return replace(found, map=None, maps={})
-
-
-def _drawn_from(calibration: Any, found: Inspection) -> float:
-    """The pixel threshold; the map's peak where nothing was calibrated, so that nothing is drawn."""
-    import math
-
-    threshold = float(calibration.pixel_threshold)
-    return threshold if math.isfinite(threshold) else float(found.map.max()) + 1  # type: ignore[union-attr]
-
-
-def _room_for(folder: Path, task: Task, suffix: str) -> Path:
-    path = folder / task.target.with_name(task.target.name + suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _print_csv(done: Sequence[Inspection]) -> None:

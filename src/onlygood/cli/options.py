@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,18 @@ EngineOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int | None, typer.Option(help="Threads to use, and images of a folder at a time; by default as fitted.")
+]
+OverlayOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Write a picture of where, for each image, into this folder.")
+]
+MapsOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Write the anomaly maps as 32-bit TIFF into this folder.")
+]
+FalseRejectOption = Annotated[
+    float | None, typer.Option(help="Another false-reject rate than the one the model was fitted with.")
+]
+OriginalSizeOption = Annotated[
+    bool, typer.Option("--original-size", help="Maps in the size of each image, not in the detector's.")
 ]
 
 

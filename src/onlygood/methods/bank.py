@@ -142,7 +142,7 @@ class BankDetector(Detector):
                 patches = self._left_out_scores(of_image, left_out, int(groups[image])).reshape(grid)
                 allowed = groups[self.bank_.image_of] != groups[image]
                 scores.append(self._decide(patches, of_image, full.vectors[rows], allowed))
-                if self.localises:
+                if self.has_map:
                     peaks.append(float(self._map(patches).max()))
         else:
             groups = groups[:0]

@@ -1,4 +1,4 @@
-"""The detector contract: parameters, fit, score, inspect, save; common to every method."""
+"""The detector contract: fit, score, inspect, save; common to every method."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 import onlygood
 from onlygood.calibration import Calibration
-from onlygood.calibration.conformal import check_rates
 from onlygood.errors import DataWarning, NotFittedError, ParameterError, require
 from onlygood.features import FeatureGraph, GraphSpec
-from onlygood.features.engines import AUTO, DEFAULT, check_engine, fastest, time_engines
+from onlygood.features.engines import AUTO, DEFAULT, fastest, time_engines
 from onlygood.images import ImageSource, as_sources, find_good_images
 from onlygood.images.fingerprint import pixel_hash
 from onlygood.images.preparing import resize
 from onlygood.images.sources import Images, spread
 from onlygood.inspection import Inspection, Region
-from onlygood.methods.anomaly_map import IMAGE_SCORES, anomaly_map, at_size, find_regions, image_score
+from onlygood.methods.anomaly_map import anomaly_map, at_size, find_regions, image_score
+from onlygood.methods.parameters import Parameters
 from onlygood.modelfile import Parts, write_parts
 from onlygood.parallel import in_order
 from onlygood.progress import Report, Reporting, track
@@ -76,82 +76,14 @@ class Scored(NamedTuple):
 
 
 @dataclass(kw_only=True, eq=False)
-class Detector(ABC):
-    """Base of all detectors. The constructor only stores parameters; attributes of a fit end in `_`.
-
-    Args:
-        backbone: Pretrained backbone, by short name or id (`onlygood weights list`).
-        size: Input side in pixels; images are resized straight to a square.
-        layers: Feature maps used; None for the backbone's default.
-        aggregator: `concat` (the papers' text) or `adaptive` (REB's released code).
-        weights: A weight file; None to look for the published weights.
-        image_score: `smoothed_max` (ours), `max` (papers), `avgpool3_max` (REB's released code), `map_max`: the
-            maximum of the finished anomaly map, or `sum` over all patches.
-        map_sigma: Gaussian blur of the anomaly map, in pixels of the input size; 0 for none.
-        false_reject: Rate of good images that may be called NG.
-        review: Rate of good images that may be called NG or REVIEW.
-        groups: `auto` finds near-duplicate training images and leaves them out together when
-            calibrating; `none` leaves out one image at a time.
-        threads: Threads of the feature graph and of the search; None for all cores.
-        engine: What runs the feature graph: `onnxruntime`, `openvino`, or `auto`: the faster of those installed, by a
-            short timing on training images.
-        device: `cpu` or `cuda`: of ONNX Runtime, of the exact search while fitting, and of what is trained, as far as
-            torch has it.
-        precision: `float32` or `int8`: the backbone is quantised with training images before the bank is made.
-        seed: Seeds everything random.
-    """
-
-    backbone: str = "efficientnet_lite0"
-    size: int = 256
-    layers: Sequence[str] | None = None
-    aggregator: str = "concat"
-    weights: str | Path | None = None
-    image_score: str = "smoothed_max"
-    map_sigma: float = 4.0
-    false_reject: float = 0.01
-    review: float = 0.05
-    groups: str = "auto"
-    threads: int | None = None
-    engine: str = DEFAULT
-    device: str = "cpu"
-    precision: str = "float32"
-    seed: int = 0
-
-    method: ClassVar[str] = ""
-    #: Whether the method localises; image-level methods give no map.
-    localises: ClassVar[bool] = True
-    #: Aggregators the method can use; empty for all that give patch features and nothing else.
-    aggregators: ClassVar[tuple[str, ...]] = ()
-    #: Named sets of parameters: `paper`, `released`, `quick`.
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "released": {}, "quick": {}}
-    #: What `image_score` may be.
-    _image_scores: ClassVar[tuple[str, ...]] = IMAGE_SCORES
+class Detector(Parameters, ABC):
+    """Base of all detectors. The constructor only stores `Parameters`; attributes of a fit end in `_`."""
 
     graph_: FeatureGraph = field(init=False, repr=False)
     calibration_: Calibration = field(init=False, repr=False)
     training_: Training = field(init=False, repr=False)
     #: Of a method whose map is made of several: what each reaches in good images.
     branch_levels_: dict[str, float] = field(init=False, repr=False, default_factory=dict)
-
-    @classmethod
-    def parameter_names(cls) -> list[str]:
-        """Names of the constructor's parameters."""
-        return [f.name for f in fields(cls) if f.init]
-
-    @classmethod
-    def from_preset(cls, preset: str, **parameters: Any) -> Self:
-        """A detector with the parameters of `paper`, `released` or `quick`, then those given.
-
-        Raises:
-            ParameterError: The method has no such preset.
-        """
-        if preset not in cls.presets:
-            raise ParameterError(f"{cls.method} has no preset {preset!r}. It has: {', '.join(cls.presets)}")
-        return cls(**{**cls.presets[preset], **parameters})
-
-    def get_params(self) -> dict[str, Any]:
-        """The constructor's parameters."""
-        return {name: getattr(self, name) for name in self.parameter_names()}
 
     # what a method has to say
 
@@ -179,8 +111,8 @@ class Detector(ABC):
 
     @property
     def has_map(self) -> bool:
-        """Whether inspections have a map and regions."""
-        return self.localises
+        """Whether inspections have a map and regions; those of image-level methods have none."""
+        return True
 
     @property
     def score_grid(self) -> tuple[int, int]:
@@ -464,34 +396,6 @@ class Detector(ABC):
                 )
                 break
             first[digest] = name
-
-    def _check_parameters(self) -> None:
-        check_rates(self.false_reject, self.review)
-        self._check_known("image_score", self._image_scores)
-        if not self.map_sigma >= 0:
-            raise ParameterError(f"map_sigma={self.map_sigma!r}: a number of pixels, 0 for no blur.")
-        check_engine(DEFAULT if self.engine == AUTO else self.engine, self.device, self.threads)
-        self._check_known("precision", ("float32", "int8"))
-        self._check_aggregator()
-        self._check_known("groups", ("auto", "none"))
-
-    def _check_known(self, name: str, known: Sequence[str]) -> None:
-        """Raise `ParameterError` unless a parameter has one of the values known."""
-        if getattr(self, name) not in known:
-            raise ParameterError(f"Unknown {name} {getattr(self, name)!r}. Known are: {', '.join(known)}")
-
-    def _check_whole(self, name: str, least: int) -> None:
-        """Raise `ParameterError` unless a parameter is a whole number of at least `least`."""
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ParameterError(f"{name}={value!r}: a whole number of at least {least}.")
-
-    def _check_aggregator(self) -> None:
-        name = self.aggregator
-        if self.aggregators and name not in self.aggregators:
-            raise ParameterError(f"{self.method} needs the aggregator {' or '.join(self.aggregators)}, not {name!r}.")
-        if not self.aggregators and name in ("pooled", "pyramid"):
-            raise ParameterError(f"{self.method} needs patch features; the aggregator {name!r} gives something else.")
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "calibration_"):

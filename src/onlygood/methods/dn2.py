@@ -21,6 +21,10 @@ class DN2(KNN):
     image_score: str = "max"
 
     method: ClassVar[str] = "dn2"
-    localises: ClassVar[bool] = False
     aggregators: ClassVar[tuple[str, ...]] = ("pooled",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "released": {}, "quick": {}}
+
+    @property
+    def has_map(self) -> bool:
+        """Never: the score is of the whole image."""
+        return False

@@ -30,11 +30,15 @@ class GDE(Detector):
     image_score: str = "max"
 
     method: ClassVar[str] = "gde"
-    localises: ClassVar[bool] = False
     aggregators: ClassVar[tuple[str, ...]] = ("pooled",)
 
     mean_: NDArray[np.float64] = field(init=False, repr=False)
     precision_: NDArray[np.float64] = field(init=False, repr=False)
+
+    @property
+    def has_map(self) -> bool:
+        """Never: the score is of the whole image."""
+        return False
 
     def _fit(self, sources: list[ImageSource], report: Report) -> dict[str, Any]:
         require("sklearn", "fit", "Fitting GDE")

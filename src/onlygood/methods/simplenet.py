@@ -163,10 +163,8 @@ class SimpleNet(TrainedDetector):
         for name in ("hidden", "epochs", "updates", "batch"):
             self._check_whole(name, 1)
         for name in ("noise", "margin", "adaptor_rate", "discriminator_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ParameterError(f"{name}={getattr(self, name)!r}: a number above 0.")
+            self._check_number(name)
         for name in ("adaptor_decay", "discriminator_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ParameterError(f"{name}={getattr(self, name)!r}: a number of at least 0.")
+            self._check_number(name, zero=True)
         if not 0 < self.patches <= 1:
             raise ParameterError(f"patches={self.patches}: the share of an image's patches is above 0, at most 1.")

@@ -288,11 +288,9 @@ class ULSAD(TrainedDetector):
         if not 0 < self.validation < 1:
             raise ParameterError(f"validation={self.validation}: a share above 0 and below 1.")
         for name in ("width", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ParameterError(f"{name}={getattr(self, name)}: a number above 0.")
+            self._check_number(name)
         for name in ("lambda_local", "lambda_global", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ParameterError(f"{name}={getattr(self, name)}: a number of at least 0.")
+            self._check_number(name, zero=True)
         for name, least in (("epochs", 1), ("batch", 2), ("most_updates", 0)):
             self._check_whole(name, least)
 

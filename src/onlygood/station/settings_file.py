@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from onlygood.errors import ParameterError
 from onlygood.station.settings import Limits, Settings
+from onlygood.tomlfile import read_toml_file
 
 #: The station's folder unless another one is named.
 DATA = "station-data"
@@ -30,7 +30,7 @@ def read_settings(path: Path | None, given: Mapping[str, Any]) -> Settings:
     Raises:
         ParameterError: The file is missing or no TOML, or a key or value is not known.
     """
-    table = _table(path) if path else {}
+    table = read_toml_file(path, "settings file", "Check --config.") if path else {}
     where = str(path) if path else "The command line"
     chosen = {name: value for name, value in given.items() if value is not None}
     base = path.parent if path else Path()
@@ -54,17 +54,6 @@ def parse_models(texts: list[str]) -> dict[str, Path]:
             raise ParameterError(f"Two models are named {name!r}. Name them apart: --model NAME={path}")
         models[name] = Path(path)
     return models
-
-
-def _table(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ParameterError(f"There is no settings file {path}. Check --config.") from None
-    except OSError as error:
-        raise ParameterError(f"The settings file {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"The settings file {path} is not valid TOML: {error}.") from error
 
 
 def _values(kind: type[Any], table: Any, base: Path, where: str, at: str) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from onlygood.errors import ParameterError
 from onlygood.evaluation.runs.sweep import Candidate
+from onlygood.tomlfile import read_toml_file
 
 #: What the file may hold, and of what kind each is.
 _KINDS: dict[str, type | tuple[type, ...]] = {
@@ -33,12 +33,7 @@ def read_sweep(path: Path) -> dict[str, Any]:
     Raises:
         ParameterError: The file is missing or no TOML, or an entry is not known or of another kind.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ParameterError(f"There is no sweep file {path}. Check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"The sweep file {path} is not valid TOML: {error}.") from error
+    table = read_toml_file(path, "sweep file", "Check the path.")
     _check(table, _KINDS, f"{path}")
     found = {name: value for name, value in table.items() if name not in ("data", "method", "shots")}
     if "data" in table:

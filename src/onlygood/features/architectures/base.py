@@ -44,6 +44,17 @@ class Backbone(nn.Module):
         return self.feature_maps(images, [self.last])[0].mean(dim=(2, 3))
 
 
+class SequenceBackbone(Backbone):
+    """A backbone that is one sequence, `features`: one step for each numbered module."""
+
+    features: nn.Sequential
+
+    def steps(self) -> Iterator[tuple[str, nn.Module]]:
+        """`features.0`, `features.1` and so on."""
+        for number, module in enumerate(self.features):
+            yield f"features.{number}", module
+
+
 class SamePad(nn.Module):
     """TensorFlow's 'same' padding for an odd kernel: at stride 2 the extra row goes below and right."""
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from torch import Tensor, nn
 
-from onlygood.features.architectures.base import Backbone
+from onlygood.features.architectures.base import SequenceBackbone
 
 # expansion, output channels, repeats, stride of each stage
 STAGES = (
@@ -45,7 +43,7 @@ class _InvertedResidual(nn.Module):
         return x + self.conv(x) if self.skips else self.conv(x)
 
 
-class MobileNetV2(Backbone):
+class MobileNetV2(SequenceBackbone):
     """Steps `features.0` ... `features.17`; the classifier's 1x1 head is not built."""
 
     last = "features.17"
@@ -60,11 +58,6 @@ class MobileNetV2(Backbone):
                 steps.append(_InvertedResidual(c_in, channels, stride if repeat == 0 else 1, expansion))
                 c_in = channels
         self.features = nn.Sequential(*steps)
-
-    def steps(self) -> Iterator[tuple[str, nn.Module]]:
-        """One step for each numbered module."""
-        for number, module in enumerate(self.features):
-            yield f"features.{number}", module
 
 
 BUILDERS = {"mobilenet_v2": MobileNetV2}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from torch import nn
 
-from onlygood.features.architectures.base import Backbone
+from onlygood.features.architectures.base import SequenceBackbone
 
 LAYOUT = (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
 
 
-class VGG11BN(Backbone):
+class VGG11BN(SequenceBackbone):
     """Steps `features.0` ... `features.28`; REB uses the raw convolutions `features.15` and `features.22`."""
 
     last = "features.28"
@@ -29,11 +27,6 @@ class VGG11BN(Backbone):
             steps += [nn.Conv2d(c_in, channels, 3, 1, 1), nn.BatchNorm2d(channels), nn.ReLU()]
             c_in = channels
         self.features = nn.Sequential(*steps)
-
-    def steps(self) -> Iterator[tuple[str, nn.Module]]:
-        """One step for each numbered module."""
-        for number, module in enumerate(self.features):
-            yield f"features.{number}", module
 
 
 BUILDERS = {"vgg11_bn": VGG11BN}
