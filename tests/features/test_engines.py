@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -84,6 +85,24 @@ def test_openvino_tells_nobody_and_brings_no_torch(graph: FeatureGraph, tmp_path
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_onnxruntime_keeps_nothing_to_tell_its_maker(graph: FeatureGraph, tmp_path) -> None:
+    """Its telemetry begins with an identifier of the machine and a database of events in the user's cache."""
+    (tmp_path / "g.onnx").write_bytes(graph.onnx)
+    code = (
+        "import sys, pathlib, numpy as np\n"
+        "from onlygood.features.engines import make_engine\n"
+        f"engine = make_engine('onnxruntime', pathlib.Path({str(tmp_path / 'g.onnx')!r}).read_bytes(), 1)\n"
+        f"engine.run(np.zeros((1, {SIZE}, {SIZE}, 3), np.uint8))\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    free = {
+        name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    }
+    subprocess.run([sys.executable, "-c", code], env={**free, "HOME": str(home)}, check=True)
+    assert list(home.rglob("*")) == []
 
 
 @pytest.mark.parametrize("threads", [1, 2, None])

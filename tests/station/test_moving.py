@@ -127,3 +127,24 @@ def test_a_copy_leaves_the_source(tmp_path, folder):
     assert copy(source, folder, "b.png") == folder / "b-1.png"
     assert source.exists()
     assert listed(folder) == {"b.png": b"content", "b-1.png": b"content"}
+
+
+@pytest.mark.parametrize("refused", ["open", "fsync"])
+def test_a_share_that_cannot_flush_its_list_of_files_is_no_error(tmp_path, monkeypatch, refused):
+    """The copy is there: an error now would only have it copied once more."""
+    (tmp_path / "out").mkdir()
+    source = tmp_path / "a.png"
+    source.write_bytes(b"content")
+    real = getattr(os, refused)
+    asked = []
+
+    def refuse(what, *more):
+        if Path(what if refused == "open" else f"/proc/self/fd/{what}").is_dir():
+            asked.append(what)
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real(what, *more)
+
+    monkeypatch.setattr(os, refused, refuse)
+    target = copy(source, tmp_path / "out", "a.png")
+    assert asked and target.read_bytes() == b"content"
+    assert listed(tmp_path / "out") == {"a.png": b"content"}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onlygood.errors import ExportError
-from onlygood.features.engines import DEFAULT
+from onlygood.features.engines import DEFAULT, import_onnxruntime
 from onlygood.images import ImageSource
 from onlygood.images.fingerprint import pixel_hash
 from onlygood.images.preparing import resize
@@ -82,8 +82,7 @@ def open_graph(model: bytes) -> Any:
     Raises:
         ExportError: The runtime cannot load the graph.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:

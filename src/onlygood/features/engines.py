@@ -7,6 +7,7 @@ on some processors: a graph gives the same scores on the machine that fitted it 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import threading
 import time
@@ -61,8 +62,7 @@ class OnnxRuntimeEngine:
     name: ClassVar[str] = "onnxruntime"
 
     def __init__(self, onnx: bytes, threads: int | None = None, device: str = "cpu") -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         self.device = device
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
@@ -218,9 +218,21 @@ def _openvino() -> Any:
     return openvino
 
 
-def _check_cuda() -> None:
+def import_onnxruntime() -> Any:
+    """The package onnxruntime, told before it starts to report nothing to its maker over the network.
+
+    Version 1.32 does so unless `ORT_DISABLE_TELEMETRY` is set, and keeps an identifier of the machine and what it could
+    not send in the user's cache (Privacy.md in its package). A PC at the line tells nobody. Whoever wants to help its
+    maker sets the variable to 0.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
+    return onnxruntime
+
+
+def _check_cuda() -> None:
+    onnxruntime = import_onnxruntime()
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise MissingDependencyError(_no_cuda("this ONNX Runtime has no CUDA in it"))
 

@@ -11,7 +11,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +27,7 @@ from onlygood.progress import silent
 from onlygood.station.errors import NotFoundError
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+_INCOMING = ".incoming."
 
 #: What a file was when it was looked at: time of change, size, number; None if it was not there.
 Stamp = tuple[int, int, int] | None
@@ -44,7 +46,11 @@ class ModelFiles:
         self.folder = folder
         self._engine = engine
         self._threads = threads
+        self._lock = threading.Lock()
+        self._new: set[str] = set()  # came since the start, and nobody has loaded it yet
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{_INCOMING}*"):  # of a station that was killed
+            left.unlink(missing_ok=True)
 
     def path(self, sha256: str) -> Path:
         """The station's copy of a model file.
@@ -67,12 +73,32 @@ class ModelFiles:
     @contextmanager
     def incoming(self) -> Iterator[Incoming]:
         """A model file that arrives piece by piece; nothing is left of it unless it is kept."""
-        handle, name = tempfile.mkstemp(prefix=".incoming.", suffix=".part", dir=self.folder)
+        handle, name = tempfile.mkstemp(prefix=_INCOMING, suffix=".part", dir=self.folder)
         try:
             with os.fdopen(handle, "wb") as file:
-                yield Incoming(file, Path(name))
+                yield Incoming(file, Path(name), self._arrived)
         finally:
             Path(name).unlink(missing_ok=True)
+
+    def has(self, sha256: str) -> bool:
+        """Whether there is a copy."""
+        return (self.folder / f"{sha256}.og").is_file()
+
+    def removable(self, sha256: str) -> bool:
+        """Whether there is a copy, and not one that has just come to go on duty."""
+        return sha256 not in self._new and self.has(sha256)
+
+    def remove(self, sha256: str) -> None:
+        """Remove a copy, if it is still `removable`; a detector that has it mapped keeps it. Raises OSError."""
+        with self._lock:
+            if self.removable(sha256):
+                self.path(sha256).unlink()
+
+    def _arrived(self, part: Path, sha256: str) -> None:
+        with self._lock:
+            # over one that is there: a detector that has that mapped keeps it, and one that was damaged is mended
+            part.replace(self.folder / f"{sha256}.og")
+            self._new.add(sha256)
 
     def load(self, sha256: str) -> Detector:
         """A detector of the station's copy, tried on a grey image.
@@ -82,6 +108,7 @@ class ModelFiles:
             ModelFileError: It is no model file, damaged, or of a detector that needs more than a picture.
         """
         path = self.path(sha256)
+        self._new.discard(sha256)
         try:
             detector = load(path, engine=self._engine, threads=self._threads)
             if detector.needs_points:
@@ -102,10 +129,11 @@ class Incoming:
     Args:
         file: Open for writing.
         path: Its name for now.
+        arrived: Gives it its name: called with `path` and the SHA-256.
     """
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file, self._path = file, path
+    def __init__(self, file: BinaryIO, path: Path, arrived: Callable[[Path, str], None]) -> None:
+        self._file, self._path, self._arrived = file, path, arrived
         self._digest = hashlib.sha256()
         self.size = 0
 
@@ -120,8 +148,7 @@ class Incoming:
         self._file.flush()
         os.fsync(self._file.fileno())
         sha256 = self._digest.hexdigest()
-        # over one that is there: a detector that has that mapped keeps it, and one that was damaged is mended
-        self._path.replace(self._path.parent / f"{sha256}.og")
+        self._arrived(self._path, sha256)
         return sha256
 
 

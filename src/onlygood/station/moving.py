@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -10,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from onlygood.files import sync_folder
 from onlygood.inspection import Verdict
 
 #: Sub-folder of each verdict, and of what could not be inspected.
@@ -85,7 +85,7 @@ def copy(source: Path, folder: Path, name: str) -> Path:
             part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    _flush(folder)
+    sync_folder(folder)
     return target
 
 
@@ -123,14 +123,3 @@ def _names(folder: Path, name: str) -> Iterator[Path]:
         yield folder / f"{plain.stem}-{number}{plain.suffix}"
     while True:
         yield folder / f"{plain.stem}-{secrets.token_hex(6)}{plain.suffix}"
-
-
-def _flush(folder: Path) -> None:
-    """Make the folder's list of files durable, where the system can."""
-    if os.name == "posix":
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            with contextlib.suppress(OSError):  # network shares may not know it
-                os.fsync(opened)
-        finally:
-            os.close(opened)

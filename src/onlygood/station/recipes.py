@@ -19,6 +19,7 @@ from onlygood.station.decisions import Thresholds, finite
 from onlygood.station.errors import NotFoundError, RefusedError, UnknownRecipeError
 from onlygood.station.logs import log
 from onlygood.station.model_files import Given, ModelFiles, Stamp, stamp
+from onlygood.station.model_keeping import remove_old
 from onlygood.station.record import Action, Record
 from onlygood.station.settings import Settings
 from onlygood.station.telemetry import Telemetry
@@ -62,7 +63,7 @@ class Recipes:
     """The recipes of a station.
 
     Args:
-        settings: `data`, `models`, `engine` and `threads` count.
+        settings: `data`, `models`, `keep_models`, `engine` and `threads` count.
         record: Remembers what was on duty.
         telemetry: Tells what is.
         poll: Seconds between two looks at the model files.
@@ -94,6 +95,7 @@ class Recipes:
         for name, path in settings.models.items():
             check_name(name)
             self._begin(name, path)
+        self._remove_old()  # a station that was killed may have left some
 
     # asking
 
@@ -154,14 +156,16 @@ class Recipes:
         Raises:
             ModelFileError, NotFoundError, UnknownRecipeError, ParameterError: As named; the old one stays on duty.
         """
-        before = self.get(name)
-        detector = before.detector if before.model == sha256 else self.files.load(sha256)
-        return self._put(name, detector, sha256, thresholds, who, why)
+        with self._changing:  # from the look at the file on: no other change may remove it meanwhile
+            before = self.get(name)
+            detector = before.detector if before.model == sha256 else self.files.load(sha256)
+            return self._put(name, detector, sha256, thresholds, who, why)
 
     def replace(self, name: str, sha256: str, who: str, why: str) -> Recipe:
         """Write down a model that was taken in and put it on duty with its own thresholds; errors as `add`."""
-        detector = self.add(name, sha256, who)
-        return self._put(name, detector, sha256, None, who, why)
+        with self._changing:
+            detector = self.add(name, sha256, who)
+            return self._put(name, detector, sha256, None, who, why)
 
     def set_thresholds(self, name: str, thresholds: Thresholds, who: str, why: str = "") -> Recipe:
         """Move the thresholds of the model on duty.
@@ -180,8 +184,8 @@ class Recipes:
         """Go back to the model and the thresholds before the last activation; called again, forth.
 
         Raises:
-            RefusedError: There was none before.
-            ModelFileError, NotFoundError: Its file is gone or damaged; the one on duty stays.
+            RefusedError: There was none before, or its file is no longer kept (`keep_models`).
+            ModelFileError: Its file is damaged; the one on duty stays.
         """
         self.get(name)
         with self._changing:
@@ -190,7 +194,13 @@ class Recipes:
                 raise RefusedError(f"Nothing was on duty for {name} before this, so there is nothing to go back to.")
             back = found[1]
             why = f"roll-back to the activation of {back['time']}"
-            return self.activate(name, back["model"], thresholds_from(back), who, why)
+            try:
+                return self.activate(name, back["model"], thresholds_from(back), who, why)
+            except NotFoundError:
+                raise RefusedError(
+                    f"The station no longer keeps the model file {back['model']} that was on duty for {name} before "
+                    f"(keep_models = {self._settings.keep_models}). Send it again: PUT /recipes/{name}/model."
+                ) from None
 
     def _add(self, name: str, sha256: str, who: str, origin: str, parent: str = "") -> Detector:
         try:
@@ -215,7 +225,18 @@ class Recipes:
         with self._changing:
             thresholds = thresholds or thresholds_of(detector)
             row = self._record.activate(name, sha256, thresholds, who, why)
-            return self._use(name, detector, thresholds, row)
+            before = self._on_duty.get(name)
+            recipe = self._use(name, detector, thresholds, row)
+            if before is not None and before.model != sha256:
+                self._remove_old()
+            return recipe
+
+    def _remove_old(self) -> None:
+        """Remove model files that nobody needs any more; what is on duty or was given last is needed in any case."""
+        with self._changing:
+            needed = {recipe.model for recipe in self._on_duty.values()}
+            needed.update(filter(None, map(self._given.get, self.names())))
+            remove_old(self.files, self._record, self._settings.keep_models, needed)
 
     def _use(self, name: str, detector: Detector, thresholds: Thresholds, row: Mapping[str, Any]) -> Recipe:
         recipe = Recipe(name, detector, row["model"], thresholds, row["time"], row["id"])
@@ -261,9 +282,10 @@ class Recipes:
         return True
 
     def _activate_file(self, name: str, sha256: str, path: Path) -> None:
-        detector = self._add(name, sha256, WATCHER, "file")
-        self._put(name, detector, sha256, None, WATCHER, f"file {path.name}")
-        self._given.set(name, sha256)
+        with self._changing:
+            detector = self._add(name, sha256, WATCHER, "file")
+            self._put(name, detector, sha256, None, WATCHER, f"file {path.name}")
+            self._given.set(name, sha256)
 
     def _take_file(self, path: Path) -> str:
         try:

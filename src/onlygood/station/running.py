@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from onlygood.station.errors import StationError
@@ -87,6 +87,7 @@ class Station:
             station = cls(settings, record, pictures, poll=poll)
             station.events = Events(station.status)
             station.learning = Learning(settings, record, station.recipes)
+            station.telemetry.watch_drift(station.learning.drift.standing)
             station.outputs = open_outputs(settings)
             station.inputs = open_inputs(settings, station.inspecting.submit)
         except BaseException:
@@ -110,12 +111,13 @@ class Station:
 
         Returns:
             `ready`; `reasons` why not; `problems` that do not keep it from working; `record` and `pictures`,
-            their state; `queue`, images that wait or are worked on; `recipes` with `name`, `model` and `problem`;
-            `connections`, the state of each input and output.
+            their state; `queue`, images that wait or are worked on; `recipes` with `name`, `model`, `problem`
+            and `drift` (None if it was not looked at yet); `connections`, the state of each input and output.
         """
         record, pictures, depth = dict(self.record.state), dict(self.pictures.state), self.inspecting.depth
         connections = [connection.state for connection in (*self.inputs, *self.outputs)]
         wrong = self.recipes.problems
+        drift = {one.recipe: one for one in self.learning.drift.standing()} if self.learning is not None else {}
         reasons = []
         if self.stopping.is_set():
             reasons.append("The station is stopping.")
@@ -128,12 +130,18 @@ class Station:
                 *(str(one["message"]) for one in (record, pictures) if one.get("message")),
                 *wrong.values(),
                 *(f"{one.name}: {one.problem}" for one in connections if one.problem),
+                *(_drifted(one.recipe, one.alarm) for one in drift.values() if one.alarm),
             ],
             "record": record,
             "pictures": pictures,
             "queue": depth,
             "recipes": [
-                {"name": name, "model": self.recipes.get(name).model, "problem": wrong.get(name, "")}
+                {
+                    "name": name,
+                    "model": self.recipes.get(name).model,
+                    "problem": wrong.get(name, ""),
+                    "drift": drift[name].as_dict() if name in drift else None,
+                }
                 for name in self.recipes.names()
             ],
             "connections": [one.as_dict() for one in connections],
@@ -170,6 +178,14 @@ class Station:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _drifted(recipe: str, alarm: Mapping[str, Any]) -> str:
+    """A drift alarm in words."""
+    return (
+        f"{recipe}: the scores of its parts have drifted ({alarm['direction']}; alarm of {alarm['time']}). Look at "
+        f"light, lens and fixture, then begin a new run: POST /recipes/{recipe}/drift/restart."
+    )
 
 
 def is_loopback(host: str) -> bool:

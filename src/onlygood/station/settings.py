@@ -160,6 +160,7 @@ class Settings:
         port: To listen on; 0 for any free one.
         database: SQLAlchemy address; empty for SQLite in `data`.
         keep: Whose images are kept: `all`, `review` (REVIEW and NG) or `none`.
+        keep_models: Model files of each recipe that stay, counted back from the one on duty; 0 keeps all.
         workers: Images inspected at the same time.
         threads: Of each inspection; None for all cores.
         engine: What runs the feature graph; None as fitted.
@@ -176,6 +177,7 @@ class Settings:
     port: int = 8010
     database: str = ""
     keep: str = "all"
+    keep_models: int = 10
     workers: int = 1
     threads: int | None = None
     engine: str | None = None

@@ -104,6 +104,7 @@ def _check(settings: Settings, where: str) -> None:
         (settings.workers >= 1, f"workers = {settings.workers}: at least 1"),
         (settings.threads is None or settings.threads >= 1, f"threads = {settings.threads}: at least 1"),
         (settings.keep in ("all", "review", "none"), f"keep = {settings.keep!r}: all, review or none"),
+        (settings.keep_models >= 0, f"keep_models = {settings.keep_models}: 0 (all) or more"),
         (settings.log_level in _LEVELS, f"log_level = {settings.log_level!r}: {', '.join(_LEVELS)}"),
         (settings.stop_seconds >= 0, f"stop_seconds = {settings.stop_seconds}: 0 or more"),
         ((settings.certificate is None) == (settings.key is None), "certificate and key: both or neither"),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from onlygood.station.decisions import Decision
+
+if TYPE_CHECKING:  # that room stands above this one
+    from onlygood.station.learning.drift import Standing
 
 #: Bounds of the histograms, seconds.
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -62,6 +68,45 @@ class Telemetry:
         self._journal.set_function(journal)
         self._database.set_function(database)
 
+    def watch_drift(self, standing: Callable[[], Sequence[Standing]]) -> None:
+        """Take this when asked: how the watch over drift stands, for each recipe."""
+        self.registry.register(_DriftNumbers(standing))
+
     def text(self) -> bytes:
         """Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _DriftNumbers(Collector):
+    """Asked for at each scrape, so that a recipe whose run begins anew leaves no old number behind."""
+
+    def __init__(self, standing: Callable[[], Sequence[Standing]]) -> None:
+        self._standing = standing
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Names alone: at the start there is nothing to ask yet."""
+        yield from self._families()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One sample for each recipe, of the capital one for each test."""
+        alarm, parts, left_out, capital = families = self._families()
+        for one in self._standing():
+            alarm.add_metric([one.recipe], float(one.alarm is not None))
+            parts.add_metric([one.recipe], one.parts)
+            left_out.add_metric([one.recipe], one.left_out)
+            for against, value in one.capital.items():
+                capital.add_metric([one.recipe, against], value)
+        yield from families
+
+    def _families(self) -> tuple[GaugeMetricFamily, ...]:
+        words = {
+            "alarm": "1 while a drift alarm stands that nobody has seen to.",
+            "parts": "Parts below the NG threshold since the run of the drift tests began.",
+            "left_out_parts": "Parts at or above the NG threshold since the run of the drift tests began.",
+            "capital": "Test martingale of the drift tests: 1 at the start of a run, the alarm is raised at 200.",
+        }
+        labels = {"capital": ["recipe", "against"]}
+        return tuple(
+            GaugeMetricFamily(f"onlygood_drift_{name}", text, labels=labels.get(name, ["recipe"]))
+            for name, text in words.items()
+        )

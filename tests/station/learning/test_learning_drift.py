@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from onlygood.calibration.drift import DriftTest, one_of_each
 from onlygood.inspection import Verdict
@@ -95,6 +96,59 @@ def test_an_alarm_stays_until_somebody_sees_to_it(station, client, see, settings
     see(draw(station, 5))
     again = DriftWatch(settings.data, station.record, station.recipes)  # knows where the run began
     assert again.state("plate")["parts"] == client.get(f"{RECIPE}/drift").json()["parts"] <= 5
+
+
+def scraped(client):
+    """The gauges of drift, by name and labels, as a Prometheus server reads them."""
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    found = [one for one in families if one.name.startswith("onlygood_drift_")]
+    assert {one.type for one in found} == {"gauge"} and all(one.documentation for one in found)
+    values = {}
+    for sample in (sample for one in found for sample in one.samples):
+        of = [sample.labels[name] for name in ("recipe", "against") if name in sample.labels]
+        values[sample.name.removeprefix("onlygood_drift_"), *of] = sample.value
+    return values
+
+
+def test_how_it_stands_can_be_scraped(station, client, see):
+    assert scraped(client) == {}  # not looked at yet
+    assert client.get("/ready").json()["recipes"][0]["drift"] is None
+    ng = station.recipes.get("plate").thresholds.ng
+    see([*draw(station, 12), ng, ng * 2])
+    told = client.get(f"{RECIPE}/drift").json()
+    values = scraped(client)
+    assert values["alarm", "plate"] == 0
+    assert values["parts", "plate"] == told["parts"] > 0 and values["left_out_parts", "plate"] == told["left_out"] >= 2
+    for name in ("calibration", "start"):
+        assert values["capital", "plate", name] == pytest.approx(10 ** told["tests"][name]["capital_log10"])
+    ready = client.get("/ready").json()
+    assert ready["problems"] == [] and ready["recipes"][0]["drift"]["parts"] == told["parts"]
+
+    see(station.recipes.get("plate").detector.calibration_.scores.min() * np.linspace(0.9, 0.1, 150))
+    told = client.get(f"{RECIPE}/drift").json()
+    values = scraped(client)
+    assert values["alarm", "plate"] == 1
+    assert max(values["capital", "plate", name] for name in ("calibration", "start")) >= told["alarm_at"]
+    answer = client.get("/ready")
+    assert answer.status_code == 200 and answer.json()["recipes"][0]["drift"]["alarm"] == told["alarm"]
+    assert [told["alarm"]["direction"] in one and "plate" in one for one in answer.json()["problems"]] == [True]
+
+    client.post(f"{RECIPE}/drift/restart", json={"why": "lens cleaned"})
+    values = scraped(client)
+    assert values["alarm", "plate"] == values["parts", "plate"] == values["left_out_parts", "plate"] == 0
+    assert values["capital", "plate", "calibration"] == values["capital", "plate", "start"] == 1
+    assert client.get("/ready").json()["problems"] == []
+
+
+def test_an_alarm_is_not_told_of_the_next_model(station, client, see):
+    see(station.recipes.get("plate").detector.calibration_.scores.min() * np.linspace(0.9, 0.1, 150))
+    client.get(f"{RECIPE}/drift")
+    assert scraped(client)["alarm", "plate"] == 1
+    limits = station.recipes.get("plate").thresholds
+    station.recipes.set_thresholds("plate", Thresholds(limits.ng * 2, limits.review), "erika")
+    assert scraped(client) == {} and client.get("/ready").json()["problems"] == []
+    client.get(f"{RECIPE}/drift")
+    assert scraped(client)["alarm", "plate"] == 0
 
 
 def test_other_thresholds_begin_another_run(station, client, see):

@@ -154,6 +154,23 @@ def test_every_answer_of_one_page_is_asked_for_at_once(record: Record) -> None:
     assert sum(statement.startswith("SELECT") for statement in asked) == 2
 
 
+def test_pages_of_all_lengths_are_asked_for_with_few_statements(record: Record) -> None:
+    """The database's driver keeps each statement that it was given, so every length must not make its own."""
+    import sqlalchemy as sa
+
+    everything = fill(record)
+    asked: set[str] = set()
+    engine = record._store.engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *args: asked.add(args[2]))
+    for length in range(1, 61):
+        assert record.decisions(Query(order="oldest", limit=length)) == everything[:length]
+        ids = [one["id"] for one in everything[-length:]]
+        assert record.unanswered(ids) == {one["id"] for one in everything[-length:] if one["answer"] is None}
+    assert record.unanswered([]) == set()
+    of_answers = {statement for statement in asked if "FROM answers" in statement}
+    assert 1 < len(of_answers) <= 2 * 7 + 1  # of each question those of 1, 2, 4, ... 64 ids, and one of none
+
+
 def test_scores_are_of_the_last_decisions_oldest_first(record: Record) -> None:
     everything = fill(record)
     for model in ("", MODELS[1]):

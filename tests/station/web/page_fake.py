@@ -115,6 +115,7 @@ class FakeStation:
         self.note("refuse_file", "flange", refused, "station", 3900)
         damaged = {"model": other, "origin": "upload", "problem": "Its bank is damaged. Save it again."}
         self.note("refuse_model", "flange", damaged, "anna", 3800)
+        self.note("remove model", "flange", {"sha256": other, "keep_models": 10}, "station", 3700)
         alarm = {"time": now().isoformat(), "decision_id": "", "against": "start", "direction": "rising", "parts": 271}
         self.note("drift alarm", "flange", alarm, "station", 900)
         self.note("restart drift", "flange", {"alarm": alarm, "parts": 271, "why": "lamp replaced"}, "bea", 840)

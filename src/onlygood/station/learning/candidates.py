@@ -179,10 +179,11 @@ class Candidates:
         return digests
 
     def _newest(self, recipe: str) -> set[str]:
-        """Digests of what the newest candidate of the model on duty was built from."""
+        """Digests of what the newest candidate of the model on duty was built from, of those whose file is there."""
         model = self._duties.get(recipe).model
         for row in self._record.models(recipe):
-            if row["origin"] == "candidate" and row["parent"] == model:
+            there = (self._models / f"{row['sha256']}.og").is_file()
+            if row["origin"] == "candidate" and row["parent"] == model and there:
                 return {*row["info"]["added"], *row["info"]["left_out"]}
         return set()
 

@@ -6,6 +6,7 @@ import datetime
 import json
 import math
 import threading
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,30 @@ class Run:
         return raised
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How the run of a recipe stood at the last look.
+
+    Attributes:
+        recipe: Its name.
+        alarm: As `GET /recipes/{recipe}/drift` tells it; None without one.
+        parts: Of the run, that count.
+        left_out: Parts of the run at or above the NG threshold.
+        capital: By what is compared with, `calibration` and `start`; 1 at the start of the run.
+    """
+
+    recipe: str
+    alarm: dict[str, Any] | None
+    parts: int
+    left_out: int
+    capital: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, without the recipe."""
+        capital = {name: math.log10(value) for name, value in self.capital.items()}
+        return {"alarm": self.alarm, "parts": self.parts, "left_out": self.left_out, "capital_log10": capital}
+
+
 class DriftWatch:
     """Looks at what was recorded since, every few seconds.
 
@@ -108,7 +133,22 @@ class DriftWatch:
     @property
     def alarms(self) -> list[str]:
         """Recipes whose alarm nobody has seen to yet."""
-        return sorted(name for name, run in dict(self._runs).items() if run.alarm)
+        return sorted(one.recipe for one in self.standing() if one.alarm)
+
+    def standing(self) -> list[Standing]:
+        """How the runs of what is on duty stood at the last look; the database is not asked, and nothing is waited for.
+
+        A recipe that was not looked at since its last activation is not among them.
+        """
+        found = []
+        for name in self._duties.names():
+            run = self._runs.get(name)
+            if run is not None and run.activation == self._duties.get(name).activation:
+                test = run.test
+                tests = {"calibration": test.against_calibration, "start": test.against_start}
+                capital = {name: one.state.capital for name, one in tests.items()}
+                found.append(Standing(name, run.alarm, len(test.scores), test.left_out, capital))
+        return found
 
     def look(self, recipe: str) -> Run:
         """Take in what was recorded since the last look."""

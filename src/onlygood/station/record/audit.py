@@ -36,6 +36,7 @@ class Action(StrEnum):
     KEEP_IMAGES = "keep images"
     REFUSE_FILE = "refuse_file"
     REFUSE_MODEL = "refuse_model"
+    REMOVE_MODEL = "remove model"
     RESTART_DRIFT = "restart drift"
 
 

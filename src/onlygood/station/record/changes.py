@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,23 @@ from onlygood.station.errors import NotFoundError
 from onlygood.station.record import audit, reading, rows
 from onlygood.station.record.audit import Action
 from onlygood.station.record.tables import activations, answers, decisions, golden, models
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model of a recipe.
+
+    Attributes:
+        recipe: Its name.
+        sha256: Of the model file.
+        parent: SHA-256 of the model it was made from as a candidate; empty for other models.
+        last: Number (`seq`) of its last activation; 0 if it was never on duty.
+    """
+
+    recipe: str
+    sha256: str
+    parent: str
+    last: int
 
 
 def answer(connection: sa.Connection, decision_id: str, said: str, who: str, comment: str) -> dict[str, Any]:
@@ -82,6 +100,18 @@ def models_of(connection: sa.Connection, recipe: str, sha256: str = "") -> list[
     if sha256:
         query = query.where(models.c.sha256 == sha256)
     return [_plain(row) for row in connection.execute(query).mappings()]
+
+
+def known_models(connection: sa.Connection) -> list[KnownModel]:
+    """All models of all recipes."""
+    used = sa.select(activations.c.recipe, activations.c.model, sa.func.max(activations.c.seq))
+    used = used.group_by(activations.c.recipe, activations.c.model)
+    last = {(recipe, model): seq for recipe, model, seq in connection.execute(used)}
+    noted = sa.select(models.c.recipe, models.c.sha256, models.c.parent).where(models.c.origin == "candidate")
+    parents = {(recipe, sha256): parent for recipe, sha256, parent in connection.execute(noted)}
+    taken_in = connection.execute(sa.select(models.c.recipe, models.c.sha256))
+    pairs = {*last, *((recipe, sha256) for recipe, sha256 in taken_in)}
+    return [KnownModel(*pair, parents.get(pair, ""), last.get(pair, 0)) for pair in sorted(pairs)]
 
 
 def golden_set(connection: sa.Connection, recipe: str) -> list[dict[str, Any]]:

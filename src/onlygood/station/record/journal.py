@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from onlygood.errors import OnlyGoodError
+from onlygood.files import sync_folder
 
 
 class JournalFullError(OnlyGoodError):
@@ -40,7 +41,7 @@ class Journal:
         path.touch()
         self._file = cast(BinaryIO, path.open("r+b", buffering=0))
         if new:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         self._front = 0
         self._torn = False
         #: Set if the file holds something that is no line, other than one torn at its end.
@@ -165,13 +166,3 @@ def _write(file: BinaryIO, data: bytes, at: int) -> None:
 
 def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that the file's name is on the disk, too; not every system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

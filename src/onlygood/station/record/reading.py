@@ -163,7 +163,7 @@ def scores(connection: sa.Connection, recipe: str, model: str, last: int) -> lis
 
 def unanswered(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
     """Those of these decisions that wait for an operator; also those that the record does not know (yet)."""
-    query = sa.select(answers.c.decision_id).where(answers.c.decision_id.in_(ids)).distinct()
+    query = sa.select(answers.c.decision_id).where(answers.c.decision_id.in_(_padded(ids))).distinct()
     return set(ids) - set(connection.execute(query).scalars())
 
 
@@ -239,10 +239,20 @@ def _answers(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[di
     """Answers by decision, oldest first."""
     found: dict[str, list[dict[str, Any]]] = {}
     if ids:
-        query = sa.select(answers).where(answers.c.decision_id.in_(ids)).order_by(answers.c.seq)
+        query = sa.select(answers).where(answers.c.decision_id.in_(_padded(ids))).order_by(answers.c.seq)
         for row in connection.execute(query).mappings():
             found.setdefault(row["decision_id"], []).append(answer_as_dict(row))
     return found
+
+
+def _padded(ids: Sequence[str]) -> list[str]:
+    """As many ids as a power of two, the last one again and again.
+
+    Each number of ids makes another statement, and SQLite's driver keeps the last 128 of each connection, with what was
+    bound to them: 114 KiB for 500 ids. So there shall be few.
+    """
+    missing = (1 << max(len(ids) - 1, 0).bit_length()) - len(ids)
+    return [*ids, *[ids[-1]] * missing] if ids else []
 
 
 def _last(said: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

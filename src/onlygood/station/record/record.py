@@ -12,6 +12,7 @@ from onlygood.station.decisions import Decision, Thresholds, now
 from onlygood.station.errors import BusyError, NotFoundError, StationError
 from onlygood.station.record import audit, changes, reading, rows, tables
 from onlygood.station.record.audit import Action, AuditCheck
+from onlygood.station.record.changes import KnownModel
 from onlygood.station.record.journal import Journal
 from onlygood.station.record.locking import FolderLock
 from onlygood.station.record.reading import Query, Scored
@@ -194,6 +195,11 @@ class Record:
         """Models that were taken in for a recipe, newest first."""
         with self._store.reading() as connection:
             return changes.models_of(connection, recipe)
+
+    def known_models(self) -> list[KnownModel]:
+        """All models of all recipes, with their last activations."""
+        with self._store.reading() as connection:
+            return changes.known_models(connection)
 
     def golden(self, recipe: str) -> list[dict[str, Any]]:
         """The golden set of a recipe, oldest first.

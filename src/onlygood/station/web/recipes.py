@@ -90,7 +90,7 @@ async def put_model(
 
 @router.post("/{recipe}/rollback", summary="Back to what was on duty before")
 def roll_back(recipe: RecipeName, station: TheStation, user: Engineer) -> RecipeShape:
-    """The model and the thresholds before the last activation; 409 if there were none."""
+    """The model and the thresholds before the last activation; 409 if there were none or the file is not kept."""
     return _shape(station, station.recipes.roll_back(recipe, user.name))
 
 
@@ -112,9 +112,11 @@ def activations(
 
 @router.get("/{recipe}/models", summary="Models of a recipe")
 def models(recipe: RecipeName, station: TheStation, user: Viewer) -> ModelsShape:
-    """All that were given, sent or built."""
+    """All that were given, sent or built; `file` tells whether the station still keeps the file."""
     station.recipes.get(recipe)
-    return ModelsShape(models=plain(station.record.models(recipe)))
+    files = station.recipes.files
+    table = [{**row, "file": files.has(row["sha256"])} for row in station.record.models(recipe)]
+    return ModelsShape(models=plain(table))
 
 
 def _shape(station: Station, recipe: Recipe) -> RecipeShape:
