@@ -353,13 +353,15 @@ def test_a_lost_connection_cannot_be_missed_and_mends_itself(fake: FakeStation, 
 def test_trouble_is_told_above_every_view(fake: FakeStation, visit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "STATUS_SECONDS", 0.5)
     fake.state["record"] = {"database": "gone", "journal": 12, "message": "no route to the database"}
-    fake.state["recipes"][0]["problem"] = "given.og is no model file"
+    alarm = {"direction": "rising", "time": "2026-11-25T17:16:04.000+00:00", "parts": 271}
+    fake.state["recipes"][0] |= {"problem": "given.og is no model file", "drift": {"alarm": alarm}}
     with visit("live") as page:
         for number, view in enumerate(VIEWS, 1):
             page.keyboard.press(str(number))
             page.wait_for_selector(f"nav a[href='#{view}'][aria-current]")
             told(page, ".banners", "The database is gone: decisions go to the journal. 12 are waiting")
             told(page, ".banners", "given.og is no model file")
+            told(page, ".banners", "Drift: parts score higher than they did. Since")
         fake.state = {**fake.state, "ready": False, "reasons": ["256 images wait already."]}
         told(page, ".banner.bad", "256 images wait already.")
 
