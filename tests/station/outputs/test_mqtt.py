@@ -189,6 +189,7 @@ def test_a_broker_that_is_stopped_and_started_again_gets_every_decision(broker, 
     for decision in sent[:10]:
         output.send(decision)
     eventually(lambda: output.state.count == 10)
+    eventually(lambda: len(set(listener.ids)) == 10)  # taken by the broker is not yet heard
     broker.stop()
     for decision in sent[10:]:
         output.send(decision)
