@@ -183,6 +183,18 @@ def test_a_stream_that_breaks_is_connected_again(camera, stream, inspector, even
     assert not part.state.problem
 
 
+def test_a_stream_that_hangs_is_let_go_before_the_station_ends(camera, stream, eventually):
+    """A thread that is inside OpenCV when the interpreter ends takes the whole process down."""
+    source = stream()
+    part = camera(f"http://127.0.0.1:{source.port}/stream.mjpg", every_seconds=0)
+    eventually(lambda: part.state.count > 1)
+    source.step = 3.0
+    sent = source.sent
+    eventually(lambda: source.sent > sent)  # and now it says nothing for 3 seconds
+    assert part.stop()
+    assert not [one for one in threading.enumerate() if one.name == f"{part.name} frames"]
+
+
 def test_the_password_of_a_camera_comes_from_a_file_and_is_never_told(
     camera, stream, inspector, eventually, tmp_path, logged, capfd
 ):

@@ -168,7 +168,8 @@ class LiveInput(FramesInput):
             except Exception as error:
                 self._trouble(f"A frame could not be inspected: {error or type(error).__name__}")
                 self._stopping.wait(_pause(error, backoff))
-        reader.join(1.0)
+        # a thread that is inside OpenCV when the interpreter ends takes the whole process down
+        reader.join(max(1.0, min(STREAM_SECONDS + 1.0, self._give_up - time.monotonic())))
 
     def _take(self) -> Any:
         """The newest frame, once; None if there is none for a while."""
