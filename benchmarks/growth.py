@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -215,7 +216,8 @@ def table(records: Records, axis: str) -> str:
     ):
         fit, inspect = found.get("fit", {}), found.get("inspect", {})
         why = fit.get("error", "").strip().splitlines()
-        said = why[0][:70] if why else "-"
+        late = re.search(r"\(it had (\d+) s\)", why[0]) if why else None
+        said = f"over {late[1]}" if late else why[0][:70] if why else "-"
         random = ", random weights" if str(fit.get("weights", "")).startswith("random") else ""
         cells = [f"{value}{random}", variant, f"{fit['bank']:,}" if "bank" in fit else "-"]
         cells += [f"{fit['seconds']:.1f}" if "seconds" in fit else said, _whole(fit.get("peak_mib"))]
