@@ -1,5 +1,6 @@
 // Drift: do today's good parts still score like those of the calibration?
 
+import { alarmSince, alarmTitle } from "./alarms.js";
 import { get, ofRecipe, post } from "./api.js";
 import { chart, histogram, legend, scale, span, ticks } from "./charts.js";
 import { h, replace, s } from "./dom.js";
@@ -48,8 +49,8 @@ export class Drift {
         h(
           "div",
           { class: "grow" },
-          h("h2", {}, alarm ? (alarm.direction === "rising" ? t("drift.alarm-rising") : t("drift.alarm-falling")) : table.parts === 0 ? t("drift.none") : t("drift.calm")),
-          h("p", {}, alarm ? t("drift.alarm-since", { time: moment(alarm.time), parts: whole(alarm.parts) }) : counted(table.parts, "drift.calm-one", "drift.calm-many")),
+          h("h2", {}, alarm ? alarmTitle(alarm) : table.parts === 0 ? t("drift.none") : t("drift.calm")),
+          h("p", {}, alarm ? alarmSince(alarm) : counted(table.parts, "drift.calm-one", "drift.calm-many")),
           alarm ? h("p", {}, t("drift.alarm-what")) : null,
         ),
         this.context.may("operate") && alarm ? h("button", { type: "button", onclick: () => this.#restart(recipe) }, t("drift.restart")) : null,

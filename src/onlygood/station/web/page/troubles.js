@@ -1,7 +1,8 @@
 // What is wrong, above every view, so that nobody trusts a station that is not well.
 
+import { alarmSince, alarmTitle } from "./alarms.js";
 import { h } from "./dom.js";
-import { moment, whole } from "./format.js";
+import { whole } from "./format.js";
 import { t } from "./i18n.js";
 import { symbol } from "./verdicts.js";
 
@@ -23,11 +24,7 @@ export function troubles(connected, status) {
   for (const recipe of status.recipes ?? []) {
     if (recipe.problem) found.push(banner("warn", t("trouble.recipe", { recipe: recipe.name }), recipe.problem));
     const alarm = recipe.drift?.alarm;
-    if (alarm) {
-      const what = alarm.direction === "rising" ? t("drift.alarm-rising") : t("drift.alarm-falling");
-      const since = t("drift.alarm-since", { time: moment(alarm.time), parts: whole(alarm.parts) });
-      found.push(banner("warn", t("trouble.recipe", { recipe: recipe.name }), `${what}. ${since}`));
-    }
+    if (alarm) found.push(banner("warn", t("trouble.recipe", { recipe: recipe.name }), `${alarmTitle(alarm)}. ${alarmSince(alarm)}`));
   }
   return found;
 }
