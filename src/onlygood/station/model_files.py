@@ -58,10 +58,13 @@ class ModelFiles:
         Raises:
             NotFoundError: There is none of that hash.
         """
-        path = self.folder / f"{sha256}.og"
-        if not _HASH.fullmatch(sha256) or not path.is_file():
+        if not _HASH.fullmatch(sha256) or not self.has(sha256):
             raise NotFoundError(f"The station keeps no model file {sha256[:80]}.")
-        return path
+        return self.place(sha256)
+
+    def place(self, sha256: str) -> Path:
+        """Where the copy lies, or would lie."""
+        return self.folder / f"{sha256}.og"
 
     def take_in(self, file: BinaryIO) -> str:
         """Copy a model file into the station's folder; its SHA-256. It is not looked into yet."""
@@ -82,7 +85,7 @@ class ModelFiles:
 
     def has(self, sha256: str) -> bool:
         """Whether there is a copy."""
-        return (self.folder / f"{sha256}.og").is_file()
+        return self.place(sha256).is_file()
 
     def removable(self, sha256: str) -> bool:
         """Whether there is a copy, and not one that has just come to go on duty."""
@@ -97,7 +100,7 @@ class ModelFiles:
     def _arrived(self, part: Path, sha256: str) -> None:
         with self._lock:
             # over one that is there: a detector that has that mapped keeps it, and one that was damaged is mended
-            part.replace(self.folder / f"{sha256}.og")
+            part.replace(self.place(sha256))
             self._new.add(sha256)
 
     def load(self, sha256: str) -> Detector:

@@ -78,14 +78,14 @@ class Candidates:
     """
 
     def __init__(self, data: Path, record: Record, duties: Recipes, golden: Golden, engine: str | None) -> None:
-        self._models, self._pictures = data / "models", data / "pictures"
+        self._files, self._pictures = duties.files, data / "pictures"
         self._record, self._duties, self._golden, self._engine = record, duties, golden, engine
         self._lock = threading.Lock()
         self._job, self._thread = Job(), None
         self._process: subprocess.Popen[str] | None = None
         self._closing = False
         self._gates: dict[str, Calibration] = {}
-        for left in self._models.glob(f"{_PART}*"):  # of a station that was cut short
+        for left in self._files.folder.glob(f"{_PART}*"):  # of a station that was cut short
             left.unlink(missing_ok=True)
 
     _thread: threading.Thread | None
@@ -182,16 +182,15 @@ class Candidates:
         """Digests of what the newest candidate of the model on duty was built from, of those whose file is there."""
         model = self._duties.get(recipe).model
         for row in self._record.models(recipe):
-            there = (self._models / f"{row['sha256']}.og").is_file()
-            if row["origin"] == "candidate" and row["parent"] == model and there:
+            if row["origin"] == "candidate" and row["parent"] == model and self._files.has(row["sha256"]):
                 return {*row["info"]["added"], *row["info"]["left_out"]}
         return set()
 
     def _build(self, duty: Recipe, images: list[dict[str, Any]], golden: dict[str, str], who: str) -> None:
-        out = self._models / f"{_PART}{os.getpid()}.{threading.get_ident()}.part"
+        out = self._files.folder / f"{_PART}{os.getpid()}.{threading.get_ident()}.part"
         try:
             job = {
-                "model": str(self._models / f"{duty.model}.og"),
+                "model": str(self._files.place(duty.model)),
                 "images": [[one["digest"], one["name"], str(self._pictures / one["picture"])] for one in images],
                 "golden": golden,
                 "out": str(out),
@@ -259,7 +258,7 @@ class Candidates:
             model = hashlib.file_digest(file, "sha256").hexdigest()
         calibration = Calibration.from_dict(read_manifest(out)["calibration"])
         self._golden.scores.add(model, {digest: tuple(scored) for digest, scored in result["golden"].items()})  # type: ignore[misc]
-        out.replace(self._models / f"{model}.og")
+        out.replace(self._files.place(model))
         by_digest = {one["digest"]: one for one in images}
         verdicts = [str(by_digest[digest]["verdict"]) for digest in result["added"]]
         info = {
@@ -375,10 +374,9 @@ class Candidates:
         return load(self._file(model), engine=self._engine, threads=THREADS)
 
     def _file(self, model: str) -> Path:
-        path = self._models / f"{model}.og"
-        if not path.is_file():
+        if not self._files.has(model):
             raise NotFoundError("The file of this candidate is gone. Build a new one.")
-        return path
+        return self._files.place(model)
 
 
 def check_can_learn(detector: Detector) -> None:
