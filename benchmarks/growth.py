@@ -123,7 +123,7 @@ def run_axis(growth: Growth, axis: str, values: list[Any]) -> None:
     folder = growth.out / "growth-model"
     for value in values:
         shutil.rmtree(folder, ignore_errors=True)
-        for variant in VARIANTS:
+        for variant in growth.given.variants:
             key = growth.key(axis, value, variant, "fit")
             vectors = key["images"] * (key["size"] // 8) ** 2
             if variant != "exact" or vectors <= growth.given.exact_fits:
@@ -282,6 +282,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="*", default=list(COUNTS))
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--backbones", nargs="*", default=list(BACKBONES), choices=BACKBONES)
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--fixed-images", type=int, default=100, help="images for the axes size and backbone")
     parser.add_argument(
         "--exact-fits", type=int, default=220_000, help="most vectors fitted by exact search (quadratic)"
