@@ -29,7 +29,7 @@ import numpy as np
 
 from development_sets import data_sets
 from onlygood.evaluation.metrics import auroc
-from onlygood.features.engines import ENGINES, is_installed
+from onlygood.features.engines import DEVICES, ENGINES, is_installed
 from onlygood.images.layouts import Sample
 from onlygood.images.sources import spread
 from peers.options import for_anomalib, for_ours, for_plain
@@ -437,7 +437,9 @@ def accuracy(bench: Bench) -> None:
             if not bench.wanted("accuracy", key):
                 continue
             folder = bench.folder(name, MODELS[0]).with_name(f"accuracy-{index}")
-            values = fitted_ours(bench, name, folder, for_ours(BACKBONES[0], 1.0, bench.given.size) | {"index": index})
+            device = bench.given.exact_device if index == "exact" else "cpu"
+            asked = for_ours(BACKBONES[0], 1.0, bench.given.size) | {"index": index, "device": device}
+            values = fitted_ours(bench, name, folder, asked)
 
             def measured(folder: Path = folder, test: list[Sample] = test, values: dict[str, Any] = values) -> Any:
                 if "error" in values:
@@ -478,6 +480,7 @@ def main() -> None:
     parser.add_argument("--picks", type=int, default=300, help="greedy picks of anomalib's 10 %% coreset; 0 for all")
     parser.add_argument("--test", type=int, default=200, help="test images of the AUROC beside the times, at most")
     parser.add_argument("--accuracy-test", type=int, help="test images of the step accuracy, at most; all by default")
+    parser.add_argument("--exact-device", default="cpu", choices=DEVICES, help="of exact search in the step accuracy")
     parser.add_argument("--patches", type=int, default=5000, help="patches of the recall")
     parser.add_argument("--timeout", type=float, default=7200, help="seconds that one answer of a process may take")
     given = parser.parse_args()

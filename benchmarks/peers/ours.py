@@ -33,11 +33,13 @@ def fit(
     index: str = "auto",
     method: str = "reb",
     seed: int = 0,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Image files to a model file, calibration included."""
     folder = Path(into)
     folder.mkdir(parents=True, exist_ok=True)
     asked = {"backbone": backbone, "weights": weights, "size": size, "threads": threads, "seed": seed}
+    asked["device"] = device
     started = time.perf_counter()
     detector = find_method(method)(**asked, coreset=coreset_ratio, index=index)
     detector.fit(images, progress=silent)
@@ -60,9 +62,11 @@ def fit(
 loaded: dict[str, Detector] = {}
 
 
-def load(folder: str, threads: int, route: str = "onnxruntime", index: str | None = None) -> dict[str, Any]:
+def load(
+    folder: str, threads: int, route: str = "onnxruntime", index: str | None = None, device: str | None = None
+) -> dict[str, Any]:
     """Make an engine ready; `index` `exact` replaces the graph that was fitted. Imports are in the seconds."""
-    loaded[route], seconds = timed_load(Path(folder) / MODEL, engine=route, threads=threads)
+    loaded[route], seconds = timed_load(Path(folder) / MODEL, engine=route, device=device, threads=threads)
     if index == "exact":
         from onlygood.memory import ExactIndex
 

@@ -43,7 +43,7 @@ def test_exact_search_is_brute_force(seed: int, n: int, dim: int, k: int, masked
     bank = rng.normal(size=(n, dim)).astype(np.float32)
     queries = rng.normal(size=(7, dim)).astype(np.float32)
     allowed = rng.random(n) < 0.5 if masked else None
-    for index in (ExactIndex(bank), TorchIndex(bank, "cpu", tile=(16, 3))):
+    for index in (ExactIndex(bank), TorchIndex(bank, "cpu", tile=(64, 3))):
         check_against_brute_force(index, bank, queries, k, allowed)
 
 

@@ -13,7 +13,7 @@ import onlygood
 from onlygood.parallel import cores
 
 #: Packages whose versions move times and scores.
-PACKAGES = ("numpy", "Pillow", "faiss-cpu", "onnxruntime", "openvino", "torch")
+PACKAGES = ("numpy", "Pillow", "faiss-cpu", "onnxruntime", "onnxruntime-gpu", "openvino", "torch")
 
 
 def machine() -> dict[str, Any]:

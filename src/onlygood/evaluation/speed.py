@@ -244,7 +244,9 @@ def _squared(vectors: Vectors, rows: NDArray[np.int64], queries: Vectors) -> NDA
     return np.asarray(np.einsum("qd,qd->q", difference, difference), np.float32)
 
 
-def timed_load(path: str | Path, *, engine: str | None = None, threads: int | None = None) -> tuple[Detector, float]:
+def timed_load(
+    path: str | Path, *, engine: str | None = None, device: str | None = None, threads: int | None = None
+) -> tuple[Detector, float]:
     """Load a model file and make its engine, as `onlygood.load`; the detector, and the seconds that took.
 
     The first load of a process also imports the engine and the index, as the program's first image has to.
@@ -252,7 +254,7 @@ def timed_load(path: str | Path, *, engine: str | None = None, threads: int | No
     from onlygood.methods import load
 
     started = time.perf_counter()
-    detector = load(path, engine=engine, threads=threads)
+    detector = load(path, engine=engine, device=device, threads=threads)
     _ = detector.graph_.engine  # made at first use
     return detector, time.perf_counter() - started
 

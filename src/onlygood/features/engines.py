@@ -6,7 +6,9 @@ on some processors: a graph gives the same scores on the machine that fitted it 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import os
 import sys
 import threading
@@ -73,6 +75,7 @@ class OnnxRuntimeEngine:
         providers: list[Any] = ["CPUExecutionProvider"]
         if device == "cuda":
             _check_cuda()
+            _find_cuda_libraries()
             # TF32 has ten bits of mantissa, and a timed choice of algorithm another result each time
             exact = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
             providers.insert(0, ("CUDAExecutionProvider", exact))
@@ -235,6 +238,12 @@ def _check_cuda() -> None:
     onnxruntime = import_onnxruntime()
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise MissingDependencyError(_no_cuda("this ONNX Runtime has no CUDA in it"))
+
+
+def _find_cuda_libraries() -> None:
+    """Load CUDA and cuDNN from their Python packages, where the loader of the system does not look for them."""
+    with contextlib.redirect_stdout(io.StringIO()):  # what it does not find, it prints; making the session says it
+        import_onnxruntime().preload_dlls()
 
 
 def _no_cuda(reason: str) -> str:
