@@ -432,7 +432,7 @@ def accuracy(bench: Bench) -> None:
     """AUROC of the graph and of exact search, each fitted and inspected with it, and recall of the graph."""
     for name in bench.given.sets or bench.sets:
         test = bench.sets[name][1]
-        for index in ("exact", "graph"):
+        for index in bench.given.indexes:
             key = {"set": name, "index": index, **bench.base}
             if not bench.wanted("accuracy", key):
                 continue
@@ -480,6 +480,7 @@ def main() -> None:
     parser.add_argument("--picks", type=int, default=300, help="greedy picks of anomalib's 10 %% coreset; 0 for all")
     parser.add_argument("--test", type=int, default=200, help="test images of the AUROC beside the times, at most")
     parser.add_argument("--accuracy-test", type=int, help="test images of the step accuracy, at most; all by default")
+    parser.add_argument("--indexes", nargs="*", default=["exact", "graph"], help="of the step accuracy")
     parser.add_argument("--exact-device", default="cpu", choices=DEVICES, help="of exact search in the step accuracy")
     parser.add_argument("--patches", type=int, default=5000, help="patches of the recall")
     parser.add_argument("--timeout", type=float, default=7200, help="seconds that one answer of a process may take")

@@ -86,7 +86,7 @@ def test_neighbours_of_other_images(rng: np.random.Generator, kind: str) -> None
     vectors[images == 3] = vectors[90]  # one image is all the same
     groups = np.arange(20) // 2  # twins count as one
     bank = bank_of(vectors, images)
-    table = neighbours_in_other_groups(bank, build_index(vectors, kind), groups, 4, None)
+    table = neighbours_in_other_groups(bank, build_index(vectors, kind), groups, 4, (5, 6), None)
     between = squared_distances(vectors, vectors)
     own = groups[images]
     between[own[:, None] == own[None]] = np.inf
@@ -100,7 +100,7 @@ def test_neighbours_of_other_images_in_a_coreset(rng: np.random.Generator) -> No
     vectors, images = as_kept(clustered(rng, 300)), np.repeat(np.arange(10), 30)
     bank = bank_of(vectors, images)
     core = bank.subset(np.arange(0, 300, 7))
-    table = neighbours_in_other_groups(bank, ExactIndex(core.vectors), np.arange(10), 2, None, indexed=core)
+    table = neighbours_in_other_groups(bank, ExactIndex(core.vectors), np.arange(10), 2, (5, 6), None, indexed=core)
     between = squared_distances(vectors, core.vectors)
     between[images[:, None] == core.image_of[None]] = np.inf
     np.testing.assert_allclose(table.squared, np.sort(between, axis=1)[:, :2], rtol=1e-3, atol=1e-6)
@@ -108,7 +108,7 @@ def test_neighbours_of_other_images_in_a_coreset(rng: np.random.Generator) -> No
 
 def test_one_image_alone_has_no_neighbours_elsewhere() -> None:
     bank = bank_of(line(0, 1, 2))
-    table = neighbours_in_other_groups(bank, ExactIndex(bank.vectors), np.zeros(1, int), 2, None)
+    table = neighbours_in_other_groups(bank, ExactIndex(bank.vectors), np.zeros(1, int), 2, (1, 3), None)
     assert np.isinf(table.squared).all() and (table.rows == -1).all()
     assert mean_distance(table, 2).tolist() == [0, 0, 0]
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from memory_references import as_kept, clustered, squared_distances
 
 from onlygood.errors import ModelFileError, ParameterError
-from onlygood.memory import ExactIndex, GraphIndex, NeighbourIndex, build_index
+from onlygood.memory import ExactIndex, GraphIndex, NeighbourIndex, build_index, scouts_of
 from onlygood.memory import graph as graph_module
 from onlygood.memory.bank import halved
-from onlygood.memory.graph import GLANCE_BEAM, GRAPH_FROM, SEARCH_BEAM
+from onlygood.memory.graph import GRAPH_FROM
 from onlygood.memory.torch_index import TorchIndex
 
 
@@ -249,10 +249,12 @@ def searched() -> tuple[GraphIndex, np.ndarray]:
 def test_the_second_look_goes_where_it_is_sent(searched, share: float, seed: int) -> None:
     index, queries = searched
     chosen = np.random.default_rng(seed).random(len(queries)) < share
-    squared, rows = index.look_twice(queries, 2, lambda *found: chosen)
-    for looked, beam in ((chosen, SEARCH_BEAM), (~chosen, GLANCE_BEAM)):
-        expected = index.search(queries[looked], 2, beam=beam)
-        assert np.array_equal(squared[looked], expected[0]) and np.array_equal(rows[looked], expected[1])
+    glance = index.look_twice(queries, 2, scouts_of((10, 10)), lambda *found: np.zeros(len(queries), bool))
+    squared, rows = index.look_twice(queries, 2, scouts_of((10, 10)), lambda *found: chosen)
+    assert np.array_equal(squared[~chosen], glance[0][~chosen]) and np.array_equal(rows[~chosen], glance[1][~chosen])
+    np.testing.assert_allclose(squared[chosen], ExactIndex(index.vectors).search(queries[chosen], 2)[0], rtol=1e-3)
+    between = np.stack([squared_distances(queries, index.vectors.astype(np.float32))[i, rows[i]] for i in range(100)])
+    np.testing.assert_allclose(squared, between, rtol=1e-3)
 
 
 def test_the_second_look_goes_on_until_nothing_changes(searched) -> None:
@@ -264,6 +266,58 @@ def test_the_second_look_goes_on_until_nothing_changes(searched) -> None:
         asked.append(int(squared[:, 0].argmax()))
         return np.arange(len(squared)) == asked[-1]
 
-    squared, _ = index.look_twice(queries, 1, farthest)
+    squared, _ = index.look_twice(queries, 1, scouts_of((10, 10)), farthest)
     assert asked[-1] in asked[:-1] and len(set(asked)) == len(asked) - 1
-    assert squared.max() == index.search(queries, 1, beam=SEARCH_BEAM)[0].max()
+    assert np.isclose(squared.max(), ExactIndex(index.vectors).search(queries, 1)[0].max(), rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def islands() -> tuple[GraphIndex, np.ndarray]:
+    """A bank of far-apart heaps, and an image whose patches lie outside of all, neighbours near each other."""
+    rng = np.random.default_rng(11)
+    heaps = rng.standard_normal((150, 24)) * 6
+    bank = as_kept(np.repeat(heaps, 60, axis=0) + 0.3 * rng.standard_normal((9000, 24)))
+    corners = heaps[rng.permutation(150)[:4]] * 1.3
+    across = np.linspace(0, 1, 24)
+    weights = np.stack([np.outer(a, b).ravel() for a in (across, 1 - across) for b in (across, 1 - across)], axis=1)
+    return GraphIndex(bank), as_kept(weights @ corners + 0.5 * rng.standard_normal((576, 24)))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_patches_far_from_the_bank_find_it_with_the_help_of_their_neighbours(islands: tuple, masked: bool) -> None:
+    index, queries = islands
+    allowed = np.arange(9000) % 5 > 0 if masked else None
+    truth = ExactIndex(index.vectors).search(queries, 1, allowed)[0][:, 0]
+    alone = index.search(queries, 1, allowed)[0][:, 0] / truth
+    together = index.search(queries, 1, allowed, scouts_of((24, 24)))[0][:, 0] / truth
+    assert together.mean() < 1 + (alone.mean() - 1) / 2
+    assert (together >= 0.999).all()
+    if not masked:
+        everywhere = index.look_twice(queries, 1, scouts_of((24, 24)), lambda *found: np.ones(576, bool))
+        twice = everywhere[0][:, 0] / truth
+        assert twice.mean() <= together.mean() and (twice < 1.001).mean() > 0.95
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 7), st.integers(1, 7), st.integers(1, 5), st.booleans())
+def test_scouts_change_nothing_that_must_hold(seed: int, h: int, w: int, k: int, masked: bool) -> None:
+    """Whatever their number, and in banks of very few vectors."""
+    rng = np.random.default_rng(seed)
+    bank = as_kept(rng.normal(size=(int(rng.integers(1, 60)), 3)))
+    queries = rng.normal(size=(h * w, 3)).astype(np.float32)
+    allowed = rng.random(len(bank)) < 0.5 if masked else None
+    index = GraphIndex(bank)
+    squared, rows = index.search(queries, k, allowed, scouts_of((h, w)))
+    between = squared_distances(queries, bank)
+    if allowed is not None:
+        between[:, ~allowed] = np.inf
+    np.testing.assert_allclose(
+        squared, np.pad(np.sort(between, axis=1), ((0, 0), (0, k)), constant_values=np.inf)[:, :k], rtol=1e-3
+    )
+    assert ((rows >= 0) == np.isfinite(squared)).all()
+
+
+def test_scouts_are_spread() -> None:
+    assert scouts_of((3, 4)).reshape(3, 4).tolist() == [[True, False] * 2, [False] * 4, [True, False] * 2]
+    assert scouts_of((1, 1)).tolist() == [True]
+    assert scouts_of((1, 3), images=2).tolist() == [True, False, True] * 2

@@ -61,6 +61,7 @@ def variable_k(
     Raises:
         ParameterError: The detector keeps a coreset only.
     """
+    from onlygood.memory import scouts_of
     from onlygood.memory.bank import halved
     from onlygood.memory.density import neighbours_in_other_groups, neighbours_without_self
     from onlygood.memory.scores import ldknn_score
@@ -70,7 +71,9 @@ def variable_k(
     report = progress or silent
     groups = np.asarray(detector.training_.groups)
     if detector.density == "cross_image" and len(np.unique(groups)) > 1:
-        table = neighbours_in_other_groups(detector.bank_, detector.index_, groups, max(ks), report)
+        table = neighbours_in_other_groups(
+            detector.bank_, detector.index_, groups, max(ks), detector.graph_.spec.grid, report
+        )
     else:
         table = neighbours_without_self(detector.bank_, detector.index_, max(ks), report)
     probe = copy.copy(detector)
@@ -82,7 +85,7 @@ def variable_k(
     for source in track(sources, "variable K (oracle)", len(sources), report):
         features, _ = detector.graph_.features(source)
         h, w, dim = features.shape
-        squared, rows = detector.index_.search(halved(features.reshape(-1, dim)), 1)
+        squared, rows = detector.index_.search(halved(features.reshape(-1, dim)), 1, scouts=scouts_of((h, w)))
         nearest: NDArray[np.int64] = rows[:, 0]
         for k in found:
             alpha = detector.alpha_ if k else 0.0

@@ -4,7 +4,7 @@ from onlygood.memory.bank import MemoryBank
 from onlygood.memory.coreset import greedy_coreset
 from onlygood.memory.density import local_density
 from onlygood.memory.graph import GraphIndex, build_index
-from onlygood.memory.index import ExactIndex, NeighbourIndex
+from onlygood.memory.index import ExactIndex, NeighbourIndex, scouts_of
 
 __all__ = [
     "ExactIndex",
@@ -14,4 +14,5 @@ __all__ = [
     "build_index",
     "greedy_coreset",
     "local_density",
+    "scouts_of",
 ]

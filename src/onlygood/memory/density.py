@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from onlygood.errors import ParameterError
 from onlygood.memory.bank import MemoryBank
-from onlygood.memory.index import NeighbourIndex
+from onlygood.memory.index import NeighbourIndex, scouts_of
 from onlygood.progress import Report, track
 
 
@@ -53,6 +53,7 @@ def neighbours_in_other_groups(
     index: NeighbourIndex,
     groups: NDArray[np.integer],
     k: int,
+    grid: tuple[int, int],
     report: Report | None,
     indexed: MemoryBank | None = None,
 ) -> NeighbourTable:
@@ -63,6 +64,7 @@ def neighbours_in_other_groups(
         index: Index over `indexed`.
         groups: Group number of each training image.
         k: Neighbours asked for.
+        grid: Patches `(h, w)` of an image, all of which are in `bank` one after the other.
         report: Progress.
         indexed: The vectors that are searched; the bank itself if not given.
     """
@@ -73,7 +75,9 @@ def neighbours_in_other_groups(
     present = np.unique(own)
     for group in track(present, "leave one out", len(present), report):
         of_group = np.flatnonzero(own == group)
-        squared[of_group], rows[of_group] = index.search(bank.vectors[of_group], k, theirs != group)
+        squared[of_group], rows[of_group] = index.search(
+            bank.vectors[of_group], k, theirs != group, scouts_of(grid, len(of_group) // (grid[0] * grid[1]))
+        )
     return NeighbourTable(squared, rows)
 
 

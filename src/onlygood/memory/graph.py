@@ -25,8 +25,12 @@ SCAN_BELOW = 0.1
 #: good test images found their true nearest neighbour on every development set (209 images, 256 pixels).
 LINKS, BUILD_BEAM, SEARCH_BEAM = 24, 100, 64
 
-#: Beam of the first, quick look at a patch (`look_twice`): its neighbour is about 1 % too far.
-GLANCE_BEAM = 16
+#: The first, quick look at an image (`look_twice`): beams of its scouts and of its other patches, which start at one
+#: point. Their neighbour is about 1 % too far.
+SCOUT_BEAM, GLANCE_BEAM = 16, 4
+
+#: Starting points of a thorough walk that does not begin at the top.
+STARTS = 8
 
 #: Vectors worked on at a time where they are needed in a larger type.
 _BLOCK = 32_768
@@ -75,41 +79,37 @@ class GraphIndex:
         return len(self._node_of)
 
     def search(
-        self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None, *, beam: int | None = None
+        self,
+        queries: Vectors,
+        k: int,
+        allowed: NDArray[np.bool_] | None = None,
+        scouts: NDArray[np.bool_] | None = None,
     ) -> Neighbours:
         """As `NeighbourIndex.search`, nearly exact: of good patches about one true neighbour in 100 is missed.
 
-        A neighbour that is missed is replaced by the next one met, so distances are never too small. `beam` is used
-        instead of `search_beam`, where the whole bank is searched.
+        A neighbour that is missed is replaced by the next one met, so distances are never too small.
         """
-        faiss = faiss_module()
         check_k(k)
         queries = np.ascontiguousarray(queries, np.float32)
         nodes_there = self._index.ntotal
         open_nodes = np.ones(nodes_there, np.bool_)
-        there, selector, beam = nodes_there, None, max(beam or self.search_beam, 2 * k)
+        there, beam = nodes_there, self.search_beam
         if allowed is not None:
             open_nodes = allowed
             if self.node_of is not None:
                 open_nodes = np.bincount(self._node_of[allowed], minlength=nodes_there) > 0
             there = int(np.count_nonzero(open_nodes))
-            bits = np.packbits(open_nodes, bitorder="little")
-            selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
             # left-out rows crowd the beam: they are walked through, only not reported
-            beam = max(self.search_beam, 4 * k, 2 * k * nodes_there // max(there, 1))
+            beam = max(beam, 4 * k, 2 * k * nodes_there // max(there, 1))
         if there < SCAN_BELOW * nodes_there:
             squared, nodes = self._scan(queries, k, open_nodes)
         else:
-            parameters = faiss.SearchParametersHNSW(efSearch=beam, sel=selector)
-            with threads_of_faiss(self.threads):
-                squared, nodes = self._index.search(queries, k, params=parameters)
-            short = nodes[:, min(k, there) - 1] < 0  # the walk ended before it met enough of them
-            if short.any():
-                squared[short], nodes[short] = self._scan(queries[short], k, open_nodes)
-        squared = np.where(nodes < 0, np.inf, squared).astype(np.float32)
-        if self.node_of is None:
-            return squared, nodes.astype(np.int64)
-        return self._all_rows(squared, nodes, allowed)
+            among = None if allowed is None else open_nodes
+            if scouts is None:
+                squared, nodes = self._walk(queries, k, beam, among)
+            else:
+                squared, nodes = self._spread(queries, k, scouts, (beam, beam), STARTS, among)
+        return self._rows_of(squared, nodes, allowed)
 
     @property
     def vectors(self) -> NDArray[np.float16]:
@@ -162,26 +162,130 @@ class GraphIndex:
         return self
 
     def look_twice(
-        self, queries: Vectors, k: int, where: Callable[[Floats, NDArray[np.int64]], NDArray[np.bool_]]
+        self,
+        queries: Vectors,
+        k: int,
+        scouts: NDArray[np.bool_],
+        where: Callable[[Floats, NDArray[np.int64]], NDArray[np.bool_]],
     ) -> Neighbours:
-        """A quick look for every query, and `search` where the answer depends on it.
+        """The patches of an image: a quick look at every one, and a thorough one where the answer depends on it.
 
         The second look goes on until it has been everywhere that `where` names.
 
         Args:
             queries: float32 or float16 `(q, D)`, q >= 1.
             k: Neighbours asked for.
+            scouts: bool `(q,)`: some that are well spread (`scouts_of`).
             where: Tells from squared distances and rows `(q, k)` which queries matter, bool `(q,)`.
         """
         queries = np.ascontiguousarray(queries, np.float32)
-        squared, rows = self.search(queries, k, beam=GLANCE_BEAM)
+        squared, nodes = self._spread(queries, k, scouts, (SCOUT_BEAM, GLANCE_BEAM), 1)
+        known = self._known(nodes)
         looked = np.zeros(len(queries), np.bool_)
         while True:
-            again = np.flatnonzero(where(squared, rows) & ~looked)
+            found = self._rows_of(squared, nodes)
+            again = np.flatnonzero(where(*found) & ~looked)
             if not len(again):
-                return squared, rows
-            squared[again], rows[again] = self.search(queries[again], k)
+                return found
+            # a walk from the top may come to where no other patch has been
+            known = self._known(self._walk(queries[again], k, SCOUT_BEAM)[1], known)
+            squared[again], nodes[again] = self._walk_from(known, queries[again], k, self.search_beam, STARTS)
             looked[again] = True
+
+    def _walk(self, queries: Floats, k: int, beam: int, among: NDArray[np.bool_] | None = None) -> Neighbours:
+        """Squared distances and nodes `(q, k)` that a walk from the top of the graph meets, of the nodes `among`."""
+        with threads_of_faiss(self.threads):
+            found = self._index.search(queries, k, params=self._parameters(k, beam, among))
+        return self._complete(found, queries, among)
+
+    def _spread(
+        self,
+        queries: Floats,
+        k: int,
+        scouts: NDArray[np.bool_],
+        beams: tuple[int, int],
+        starts: int,
+        among: NDArray[np.bool_] | None = None,
+    ) -> Neighbours:
+        """The same of the patches of an image: its scouts walk from the top, all others start at what these found.
+
+        Sooner, for what lies near one patch is a good place to look for the next; and nearer, for a walk from the top
+        may end far from a query that is like nothing in the bank, as that of a defect is.
+        """
+        squared = np.empty((len(queries), k), np.float32)
+        nodes = np.empty((len(queries), k), np.int64)
+        squared[scouts], nodes[scouts] = self._walk(queries[scouts], k, beams[0], among)
+        others = ~scouts
+        found = self._walk_from(self._known(nodes[scouts]), queries[others], k, beams[1], starts, among)
+        squared[others], nodes[others] = found
+        return squared, nodes
+
+    def _walk_from(
+        self,
+        known: tuple[NDArray[np.int64], Floats],
+        queries: Floats,
+        k: int,
+        beam: int,
+        starts: int,
+        among: NDArray[np.bool_] | None = None,
+    ) -> Neighbours:
+        """The same of walks that begin at the foot of the graph, at the nearest of the nodes known."""
+        faiss = faiss_module()
+        known_nodes, vectors = known
+        if not len(known_nodes) or not len(queries):
+            return self._walk(queries, k, beam, among)
+        squared = np.empty((len(queries), k), np.float32)
+        nodes = np.empty((len(queries), k), np.int64)
+        with threads_of_faiss(self.threads):
+            nearest = faiss.knn(queries, vectors, min(starts, len(known_nodes)))[1]
+            difference = queries[:, None] - vectors[nearest]
+            away = np.einsum("qsd,qsd->qs", difference, difference)  # the product form would lose digits
+            given = (queries, known_nodes[nearest].astype(np.int32), away, squared, nodes)
+            where, begin, distance, *answer = map(faiss.swig_ptr, given)
+            self._index.search_level_0(
+                len(queries), where, k, begin, distance, *answer, nearest.shape[1], 2, self._parameters(k, beam, among)
+            )
+        return self._complete((squared, nodes), queries, among)
+
+    def _known(
+        self, found: NDArray[np.int64], more: tuple[NDArray[np.int64], Floats] | None = None
+    ) -> tuple[NDArray[np.int64], Floats]:
+        """The nearest nodes of some queries `(q, k)` and their vectors, each once; besides those known already."""
+        nodes = np.unique(found[:, 0])
+        if more is not None:
+            nodes = nodes[~np.isin(nodes, more[0])]
+        nodes = nodes[nodes >= 0]
+        vectors = self._nodes()[nodes].astype(np.float32)
+        return (nodes, vectors) if more is None else (np.append(more[0], nodes), np.concatenate([more[1], vectors]))
+
+    def _complete(self, found: Neighbours, queries: Floats, among: NDArray[np.bool_] | None) -> Neighbours:
+        """Exact search for those queries whose walk ended before it met enough nodes."""
+        squared, nodes = found
+        k = nodes.shape[1]
+        there = self._index.ntotal if among is None else int(np.count_nonzero(among))
+        short = nodes[:, min(k, there) - 1] < 0
+        if short.any():
+            among = np.ones(self._index.ntotal, np.bool_) if among is None else among
+            squared[short], nodes[short] = self._scan(queries[short], k, among)
+        return squared, nodes
+
+    def _parameters(self, k: int, beam: int, among: NDArray[np.bool_] | None) -> Any:
+        faiss = faiss_module()
+        selector = None
+        if among is not None:
+            bits = np.packbits(among, bitorder="little")
+            selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+            selector.bits = bits  # kept as long as it
+        return faiss.SearchParametersHNSW(efSearch=max(beam, 2 * k), sel=selector)
+
+    def _rows_of(
+        self, squared: Floats, nodes: NDArray[np.int64], allowed: NDArray[np.bool_] | None = None
+    ) -> Neighbours:
+        """Rows in place of nodes."""
+        squared = np.where(nodes < 0, np.inf, squared).astype(np.float32)
+        if self.node_of is None:
+            return squared, nodes.astype(np.int64)
+        return self._all_rows(squared, nodes, allowed)
 
     def _use(self, node_of: NDArray[np.int32], threads: int | None, search_beam: int) -> None:
         self._node_of = node_of

@@ -30,13 +30,21 @@ class NeighbourIndex(Protocol):
 
     def __len__(self) -> int: ...
 
-    def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> Neighbours:
+    def search(
+        self,
+        queries: Vectors,
+        k: int,
+        allowed: NDArray[np.bool_] | None = None,
+        scouts: NDArray[np.bool_] | None = None,
+    ) -> Neighbours:
         """The `k` nearest bank vectors of each query.
 
         Args:
             queries: float32 or float16 `(q, D)`.
             k: Neighbours asked for.
             allowed: bool `(N,)`; rows that may be found; None for all.
+            scouts: bool `(q,)`: of queries that are patches of the same images some that are well spread (`scouts_of`),
+                near whose neighbours the others' lie; None where nothing is known. Exact search does not need them.
 
         Returns:
             Squared distances float32 `(q, k)`, ascending, and row numbers int64 `(q, k)`. Where fewer than k
@@ -67,7 +75,13 @@ class ExactIndex:
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> Neighbours:
+    def search(
+        self,
+        queries: Vectors,
+        k: int,
+        allowed: NDArray[np.bool_] | None = None,
+        scouts: NDArray[np.bool_] | None = None,
+    ) -> Neighbours:
         """As `NeighbourIndex.search`."""
         check_k(k)
         queries = np.ascontiguousarray(np.asarray(queries, np.float32) - self._centre)
@@ -82,6 +96,13 @@ class ExactIndex:
             squared[:, :there], found = _refined(queries, vectors, found, there)
             rows[:, :there] = number[found]
         return squared, rows
+
+
+def scouts_of(grid: tuple[int, ...], images: int = 1) -> NDArray[np.bool_]:
+    """Every other patch of every other row of `(h, w)` patches, image after image: bool `(images * h * w,)`."""
+    chosen = np.zeros(grid, np.bool_)
+    chosen[::2, ::2] = True
+    return np.tile(chosen.ravel(), images)
 
 
 def centre_of(vectors: Vectors) -> Floats:

@@ -51,7 +51,13 @@ class TorchIndex:
     def __len__(self) -> int:
         return self._number
 
-    def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> Neighbours:
+    def search(
+        self,
+        queries: Vectors,
+        k: int,
+        allowed: NDArray[np.bool_] | None = None,
+        scouts: NDArray[np.bool_] | None = None,
+    ) -> Neighbours:
         """As `NeighbourIndex.search`."""
         import torch
 

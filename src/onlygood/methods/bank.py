@@ -15,7 +15,7 @@ from onlygood.calibration import Calibration
 from onlygood.errors import DataError, ParameterError
 from onlygood.images import ImageSource, as_sources
 from onlygood.images.sources import Images
-from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset
+from onlygood.memory import GraphIndex, MemoryBank, NeighbourIndex, build_index, greedy_coreset, scouts_of
 from onlygood.memory.bank import Vectors, halved
 from onlygood.memory.density import NeighbourTable, neighbours_in_other_groups
 from onlygood.methods.anomaly_map import IMAGE_SCORES, deciding_patches
@@ -118,7 +118,9 @@ class BankDetector(Detector):
             self.index_ = build_index(self.bank_.vectors, self.index, self.threads, self.device)
             self.stats_ = {name: values[kept] for name, values in self.stats_.items()}
             left_out = left_out.keeping(kept)
-            table = neighbours_in_other_groups(full, self.index_, left_out.groups, self._k, report, self.bank_)
+            table = neighbours_in_other_groups(
+                full, self.index_, left_out.groups, self._k, self.graph_.spec.grid, report, self.bank_
+            )
         self.calibration_ = self._calibrate(full, table, left_out, report)
 
     def _pick(self, full: MemoryBank, count: int, report: Report) -> NDArray[np.int64]:
@@ -222,7 +224,9 @@ class BankDetector(Detector):
                 if not 1 <= count < len(full):
                     raise ParameterError(f"{count} vectors cannot be kept of {len(full)}: at least 1, and fewer.")
                 if left_out is None:
-                    table = neighbours_in_other_groups(full, self.index_, groups, self._table_k, report)
+                    table = neighbours_in_other_groups(
+                        full, self.index_, groups, self._table_k, self.graph_.spec.grid, report
+                    )
                     left_out = LeftOut(full, self.index_, groups, table)
                     common = copy.copy(self)
                     common.stats_ = common._fit_stats(left_out, report)
@@ -265,7 +269,7 @@ class BankDetector(Detector):
         def deciding(squared: Array, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
             return self._deciding(self._scores_from(squared, rows, grid)).ravel()
 
-        return self.index_.look_twice(queries, self._k, deciding)
+        return self.index_.look_twice(queries, self._k, scouts_of(grid), deciding)
 
     def _deciding(self, patches: Array) -> NDArray[np.bool_]:
         """The patches on which the image score depends, bool `(h, w)`, of patch scores `(h, w)`."""

@@ -14,6 +14,7 @@ from onlygood.evaluation.metrics import auroc
 from onlygood.images import ImageSource
 from onlygood.images.preparing import resize
 from onlygood.images.sources import paths_of, spread
+from onlygood.memory import scouts_of
 from onlygood.memory.bank import halved
 from onlygood.memory.density import NeighbourTable
 from onlygood.progress import Report, track
@@ -136,7 +137,8 @@ def _nearest(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Squared distance and row of the nearest allowed bank vector of each patch of a defective image."""
     features = detector.graph_(defect.image[None])[0]
-    return index.search(halved(features.reshape(-1, features.shape[-1])), 1, allowed)
+    queries = halved(features.reshape(-1, features.shape[-1]))
+    return index.search(queries, 1, allowed, scouts_of(features.shape[:2]))
 
 
 def _score(detector: LDKNN, table: NeighbourTable, left_out: LeftOut, group: int) -> float:

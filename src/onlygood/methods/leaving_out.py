@@ -82,15 +82,15 @@ def leave_out(
     n = int(full.image_of.max()) + 1
     images = copies(hashes) if hashes is not None and grid == (1, 1) else np.arange(n)
     if hashes is None or grid == (1, 1):  # of a single vector for an image only exact copies can be told
-        return LeftOut(full, index, images, neighbours_in_other_groups(full, index, images, k, report))
-    wide = neighbours_in_other_groups(full, index, images, max(k, neighbours_needed(n)), report)
+        return LeftOut(full, index, images, neighbours_in_other_groups(full, index, images, k, grid, report))
+    wide = neighbours_in_other_groups(full, index, images, max(k, neighbours_needed(n)), grid, report)
     groups = copies(hashes)
     if n >= FEWEST_TO_GROUP:
         groups = with_near_duplicates(groups, wide.rows, grid, "left out by itself")
     table = wide.first(k)
     again = np.flatnonzero(np.bincount(groups)[groups[full.image_of]] > 1)
     if len(again):  # only images in a group of several need another search
-        narrow = neighbours_in_other_groups(full.subset(again), index, groups, k, report, full)
+        narrow = neighbours_in_other_groups(full.subset(again), index, groups, k, grid, report, full)
         table.squared[again], table.rows[again] = narrow.squared, narrow.rows
     return LeftOut(full, index, groups, table)
 
@@ -142,7 +142,7 @@ def groups_of(
     grid = (thin.shape[1], thin.shape[2])
     bank = MemoryBank(thin.reshape(-1, dim), np.repeat(np.arange(n, dtype=np.int32), grid[0] * grid[1]))
     index = build_index(bank.vectors, "auto")
-    table = neighbours_in_other_groups(bank, index, np.arange(n), neighbours_needed(n), report)
+    table = neighbours_in_other_groups(bank, index, np.arange(n), neighbours_needed(n), grid, report)
     return with_near_duplicates(groups, table.rows, grid, alone)
 
 
