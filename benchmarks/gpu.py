@@ -107,13 +107,14 @@ def page(records: Records) -> str:
         fitted = fits[backbone, row.fitted]
         reference = first.setdefault(backbone, values["scores"])
         most = max(abs(a - b) for a, b in zip(values["scores"], reference)) / max(reference)
-        random = ", random weights" if fitted["weights"].startswith("random") else ""
-        cells = [backbone + random, row.fitted, f"{fitted['seconds']:.1f}", row.inspected, row.search]
+        random = fitted["weights"].startswith("random")  # for timing only
+        cells = [backbone + ", random weights" * random, row.fitted, f"{fitted['seconds']:.1f}"]
+        cells += [row.inspected, row.search]
         if row.timed:
             stages = values["stages"]
             cells += [f"{stages[name]['median_ms']:.1f}" for name in STAGES]
             cells += [f"{stages['whole']['p95_ms']:.1f}", f"{values['images_per_second']:.0f}"]
-            cells += [f"{values['auroc']:.4f}"]
+            cells += ["-" if random or values["auroc"] is None else f"{values['auroc']:.4f}"]
         else:
             cells += ["-"] * (len(STAGES) + 3)
         rows.append([*cells, f"{most:.1e}"])

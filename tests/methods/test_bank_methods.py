@@ -265,3 +265,28 @@ def test_layers_and_weights_survive_saving(good, bad, tmp_path):
     again = onlygood.load(tmp_path / "part.og")
     assert list(again.layers) == ["blocks.2", "blocks.4"] and again.weights == "random"
     assert np.array_equal(again.score(bad), detector.score(bad))
+
+
+@pytest.mark.parametrize("index", ["exact", "graph"])
+@pytest.mark.parametrize("density", ["bank", "cross_image"])
+def test_a_bank_that_is_spilled_to_a_file_gives_the_same_detector(good, tmp_path, monkeypatch, index, density):
+    def fitted(name):
+        detector = onlygood.LDKNN(size=64, k=3, density=density, index=index).fit(good)
+        detector.save(tmp_path / name)
+        return detector.score(good), detector.calibration_.scores, detector.stats_["density"]
+
+    in_memory = fitted("memory.og")
+    monkeypatch.setattr("onlygood.memory.spill.IN_MEMORY", 0)
+    for mine, other in zip(fitted("spilled.og"), in_memory, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    assert onlygood.load(tmp_path / "spilled.og").score(good) == pytest.approx(in_memory[0], rel=1e-6, abs=1e-4)
+
+
+def test_no_room_to_spill_the_bank_is_said(good, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("onlygood.memory.spill.IN_MEMORY", 0)
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    with pytest.raises(DataError, match=r"patch vectors.*No space left.*TMPDIR"):
+        onlygood.KNN(size=64).fit(good)

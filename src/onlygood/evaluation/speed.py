@@ -196,18 +196,21 @@ def recall_of(
     rng = np.random.default_rng(seed)
     sources = [sources[i] for i in sorted(rng.permutation(len(sources))[:patches])]
     shares = np.diff(np.linspace(0, patches, len(sources) + 1).round().astype(int))
-    found: list[NDArray[np.bool_]] = []
-    found_deciding: list[NDArray[np.bool_]] = []
-    for source, share in zip(track(sources, "recall", len(sources), progress), shares):
+    asked: dict[str, list[tuple[Vectors, NDArray[np.int64]]]] = {"every": [], "deciding": []}
+    for source, share in zip(track(sources, "search", len(sources), progress), shares):
         features = halved(detector._features_at(source)[0])
         squared, rows = detector._neighbours_of(features)
         deciding = detector._deciding(detector._scores_from(squared, rows, features.shape[:2]))
         queries = features.reshape(-1, features.shape[-1])
-        for hits, among in ((found, np.arange(len(queries))), (found_deciding, np.flatnonzero(deciding))):
+        for name, among in (("every", np.arange(len(queries))), ("deciding", np.flatnonzero(deciding))):
             drawn = rng.choice(among, min(int(share), len(among)), replace=False)
-            hits.append(is_nearest(detector.bank_.vectors, queries[drawn], rows[drawn, 0]))
-    every, where_it_counts = np.concatenate(found), np.concatenate(found_deciding)
-    return Recall(float(every.mean()), float(where_it_counts.mean()), len(every), len(detector.bank_))
+            asked[name].append((queries[drawn], rows[drawn, 0]))
+    shares_found = {}
+    for name, parts in track(asked.items(), "search exactly", len(asked), progress):
+        queries, nearest = (np.concatenate(arrays) for arrays in zip(*parts))
+        shares_found[name] = float(is_nearest(detector.bank_.vectors, queries, nearest).mean())
+    count = sum(len(nearest) for _, nearest in asked["every"])
+    return Recall(shares_found["every"], shares_found["deciding"], count, len(detector.bank_))
 
 
 def is_nearest(vectors: Vectors, queries: Vectors, rows: NDArray[np.int64]) -> NDArray[np.bool_]:

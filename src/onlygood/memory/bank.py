@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from onlygood.memory.spill import roomy
+
 Vectors = NDArray[np.float16]
 
 #: Largest number that half precision holds.
@@ -59,7 +61,7 @@ class MemoryBank:
 
     @classmethod
     def from_stream(cls, batches: Iterable[NDArray[np.float32]], n_images: int) -> MemoryBank:
-        """Collect feature maps `(n, h, w, D)`, batch by batch, into one preallocated bank."""
+        """Collect feature maps `(n, h, w, D)`, batch by batch, into one preallocated bank; a large one is spilled."""
         vectors: Vectors | None = None
         row = 0
         per_image = 0
@@ -67,7 +69,7 @@ class MemoryBank:
             flat = batch.reshape(-1, batch.shape[-1])
             if vectors is None:
                 per_image = batch.shape[1] * batch.shape[2]
-                vectors = np.empty((n_images * per_image, batch.shape[-1]), np.float16)
+                vectors = roomy((n_images * per_image, batch.shape[-1]), np.float16, "patch vectors")
             vectors[row : row + len(flat)] = halved(flat)
             row += len(flat)
         if vectors is None:

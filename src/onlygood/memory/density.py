@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onlygood.errors import ParameterError
 from onlygood.memory.bank import MemoryBank
 from onlygood.memory.index import NeighbourIndex, scouts_of
+from onlygood.memory.spill import roomy
 from onlygood.progress import Report, track
 
 
@@ -38,8 +39,7 @@ class NeighbourTable:
 
 def neighbours_without_self(bank: MemoryBank, index: NeighbourIndex, k: int, report: Report | None) -> NeighbourTable:
     """The `k` nearest *other* bank vectors of each bank vector, self excluded by row number."""
-    squared = np.full((len(bank), k), np.inf, np.float32)
-    rows = np.full((len(bank), k), -1, np.int32)
+    squared, rows = _empty_lists(len(bank), k)
     for part in track(_blocks(len(bank)), "density", -(-len(bank) // 2048), report):
         own = np.arange(part.start, min(part.stop, len(bank)))
         found = index.search(bank.vectors[part], k + 1)
@@ -70,8 +70,7 @@ def neighbours_in_other_groups(
     """
     indexed = bank if indexed is None else indexed
     own, theirs = groups[bank.image_of], groups[indexed.image_of]
-    squared = np.full((len(bank), k), np.inf, np.float32)
-    rows = np.full((len(bank), k), -1, np.int32)
+    squared, rows = _empty_lists(len(bank), k)
     present = np.unique(own)
     for group in track(present, "leave one out", len(present), report):
         of_group = np.flatnonzero(own == group)
@@ -152,6 +151,12 @@ def _dropped(
     order = np.argsort(drop, axis=1, kind="stable")
     squared = np.take_along_axis(np.where(drop, np.float32(np.inf), squared), order, 1)
     return squared, np.take_along_axis(np.where(drop, -1, rows), order, 1)
+
+
+def _empty_lists(count: int, k: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """For the distances and rows of `count` vectors, each of which will be set."""
+    what = "nearest neighbours"
+    return roomy((count, k), np.float32, what), roomy((count, k), np.int32, what)
 
 
 def _blocks(total: int, size: int = 2048) -> list[slice]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import os
-import tempfile
 from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from onlygood.errors import DataError
 from onlygood.memory.bank import halved
+from onlygood.memory.spill import roomy
 
 #: Bytes that the features may take in single precision; more are kept in half precision.
 IN_FULL = 2**28
@@ -22,8 +20,6 @@ IN_MEMORY = 2**31
 
 class FeatureCache:
     """Patch features of `n` images.
-
-    The temporary file has no name of its own (on systems that allow it) and vanishes with the cache.
 
     Args:
         shape: `(n, h, w, D)`.
@@ -40,10 +36,8 @@ class FeatureCache:
         count = int(np.prod(shape, dtype=np.int64))
         if 4 * count <= in_full:
             self._values = np.empty(shape, np.float32)
-        elif 2 * count <= in_memory:
-            self._values = np.empty(shape, np.float16)
         else:
-            self._values = _mapped(shape, 2 * count)
+            self._values = roomy(shape, np.float16, "features", in_memory)
         self._images = np.arange(shape[0])
 
     @property
@@ -92,19 +86,3 @@ class FeatureCache:
         part = copy.copy(self)
         part._images = self._images[np.asarray(images, np.int64)]
         return part
-
-
-def _mapped(shape: tuple[int, int, int, int], size: int) -> NDArray[np.float16]:
-    try:
-        with tempfile.TemporaryFile(prefix="onlygood-features-") as file:
-            if hasattr(os, "posix_fallocate"):  # a mapping that runs out of room later would end the process
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                file.truncate(size)
-            return np.memmap(file, np.float16, "r+", shape=shape)
-    except OSError as error:
-        raise DataError(
-            f"The features of the training images need {size / 1e9:.1f} GB in {tempfile.gettempdir()}: "
-            f"{error.strerror or error}. Make room there, name another folder with TMPDIR, or take fewer images or a "
-            "smaller size."
-        ) from error
