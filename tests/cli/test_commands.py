@@ -57,7 +57,7 @@ def test_inspect_on_another_engine_and_number_of_threads(og, model: Path, part: 
     done = og("inspect", model, part / "test", "--json", "--engine", "onnxruntime", "--threads", 1)
     assert done.status == 1 and not done.err
     assert [one["score"] for one in json.loads(done.out)] == pytest.approx(expected, rel=1e-4)
-    for words in (("--engine", "tensorrt"), ("--threads", 0)):
+    for words in (("--engine", "tensorrt"), ("--device", "tpu"), ("--threads", 0)):
         wrong = og("inspect", model, part / "test", *words)
         assert wrong.status == 2 and str(words[1]) in wrong.err and not wrong.out
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from onlygood.cli import sweeping
-from onlygood.cli.options import EngineOption, ThreadsOption
+from onlygood.cli.options import DeviceOption, EngineOption, ThreadsOption
 from onlygood.cli.output import pairs, print_json, say
 from onlygood.cli.tables import tables
 
@@ -43,6 +43,7 @@ def speed(
     most: Annotated[int, typer.Option(min=1, help="Images at most, spread evenly over those given.")] = 50,
     threads: ThreadsOption = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
     recall_patches: Annotated[int, typer.Option(min=1, help="Patches on which the search is checked.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -60,7 +61,7 @@ def speed(
     from onlygood.progress import TerminalProgress
 
     sources = _sources(images, most)
-    detector, load_seconds = timed_load(model, engine=engine, threads=threads)
+    detector, load_seconds = timed_load(model, engine=engine, device=device, threads=threads)
     with TerminalProgress() as progress:
         measured = measure_speed(detector, sources, repeats=repeats, recall_patches=recall_patches, progress=progress)
     about = {
@@ -112,7 +113,8 @@ def _print(about: dict[str, Any], measured: Speed) -> None:
     from onlygood.evaluation.speed import STAGES
 
     here, packages = about["machine"], about["versions"]
-    engine_version = packages.get(about["engine"], "")
+    built = "onnxruntime-gpu" if about["device"] == "cuda" else about["engine"]  # another package, of one name
+    engine_version = packages.get(built) or packages.get(about["engine"], "")
     threads = f"{about['threads']} threads" if about["threads"] else "a thread for each core"
     rows = [
         ("machine", f"{here['cpu']}, {here['cores']} cores; {here['system']}"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onlygood.cli.config import ConfigOption
-from onlygood.cli.options import EngineOption, FalseRejectOption, ThreadsOption
+from onlygood.cli.options import DeviceOption, EngineOption, FalseRejectOption, ThreadsOption
 from onlygood.cli.output import pairs, print_json, say, warn
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def evaluate(
         bool, typer.Option("--allow-training-images", help="Go on where test images were fitted on, with a warning.")
     ] = False,
     engine: EngineOption = None,
+    device: DeviceOption = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -49,7 +50,7 @@ def evaluate(
         from onlygood.reports.pages import check_page
 
         check_page(report)
-    detector = load(model, engine=engine, threads=threads)
+    detector = load(model, engine=engine, device=device, threads=threads)
     if false_reject is not None:
         detector.calibration_ = detector.calibration_.at(false_reject)
     samples = find_labelled_images(folder)

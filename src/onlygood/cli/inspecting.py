@@ -14,6 +14,7 @@ import typer
 
 from onlygood.cli.config import ConfigOption
 from onlygood.cli.options import (
+    DeviceOption,
     EngineOption,
     FalseRejectOption,
     MapsOption,
@@ -54,6 +55,7 @@ def inspect(
     original_size: OriginalSizeOption = False,
     false_reject: FalseRejectOption = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -76,7 +78,7 @@ def inspect(
     if as_json and as_csv:
         raise typer.BadParameter("Choose one of --json and --csv.")
     pictures = Pictures(overlay, maps, original_size)
-    detector = load(model, engine=engine, threads=threads)
+    detector = load(model, engine=engine, device=device, threads=threads)
     if false_reject is not None:
         detector.calibration_ = detector.calibration_.at(false_reject)
     tasks, problems = _expand(images)

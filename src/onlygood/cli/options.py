@@ -12,6 +12,9 @@ from onlygood.errors import ParameterError
 EngineOption = Annotated[
     str | None, typer.Option(help="onnxruntime or openvino; by default the one it was fitted with.")
 ]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="cpu or cuda; by default the one it was fitted with, where that is there.")
+]
 ThreadsOption = Annotated[
     int | None, typer.Option(help="Threads to use, and images of a folder at a time; by default as fitted.")
 ]
