@@ -294,11 +294,15 @@ def backbone_table(records: Records, base: dict[str, Any]) -> str:
 
 def accuracy_table(records: Records, base: dict[str, Any]) -> str:
     rows = []
-    for record in records.good("accuracy", **base):
+    found = records.good("accuracy", **base)
+    order = list(dict.fromkeys([*SETS, *(record["key"]["set"] for record in found)]))
+    for record in sorted(found, key=lambda r: (order.index(r["key"]["set"]), r["key"]["index"])):
         key, values = record["key"], record["values"]
+        gpu = record["versions"].get("GPU")
         counts = f"{values['good']} / {values['defective']}"
         recalls = [f"{values[name]:.4f}" for name in ("deciding_good", "deciding", "recall")]
-        rows.append([key["set"], key["index"], f"{values['bank']:,}", counts, f"{values['auroc']:.4f}", *recalls])
+        search = f"{key['index']}, {gpu}" if gpu else key["index"]
+        rows.append([key["set"], search, f"{values['bank']:,}", counts, f"{values['auroc']:.4f}", *recalls])
         rows[-1].append(f"{values['fit_seconds']:.0f}")
     head = ["set", "search", "vectors", "good / defective", "I-AUROC"]
     head += ["recall, deciding, good images", "deciding", "all", "fit s"]
