@@ -281,7 +281,7 @@ def _stages(detector: Detector, source: ImageSource, seconds: dict[str, list[flo
     from onlygood.methods.bank import BankDetector
 
     prepared, size = _timed(seconds, "read", lambda: detector._prepared_at(source))
-    if detector.graph_.onnx:
+    if not detector.graph_.is_empty:
         features = _timed(seconds, "backbone", lambda: detector._features_of_batch([prepared])[0])
     else:
         features = detector._features_of_batch([prepared])[0]

@@ -72,6 +72,7 @@ class OnnxRuntimeEngine:
         # threads that wait by spinning keep a core from the thread they wait for, wherever several programs share a
         # machine: two detectors with two threads each on two cores took twice as long
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False  # one block for all that a run needs: memory, and no time
         providers: list[Any] = ["CPUExecutionProvider"]
         if device == "cuda":
             _check_cuda()

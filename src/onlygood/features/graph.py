@@ -87,7 +87,8 @@ class FeatureGraph:
     safe from several threads.
 
     Args:
-        onnx: The serialised graph; input `images` uint8 `(n, size, size, 3)`, output `patches`.
+        onnx: The serialised graph, as bytes or uint8 `(b,)` (mapped from a model file); input `images` uint8
+            `(n, size, size, 3)`, output `patches`. Empty where there is none.
         spec: What it is.
         threads: Threads of one call; None for all cores.
         engine: `onnxruntime` or `openvino`. None takes the one of the specification on this device, and ONNX Runtime
@@ -96,15 +97,30 @@ class FeatureGraph:
     """
 
     def __init__(
-        self, onnx: bytes, spec: GraphSpec, threads: int | None = None, engine: str | None = None, device: str = "cpu"
+        self,
+        onnx: bytes | NDArray[np.uint8],
+        spec: GraphSpec,
+        threads: int | None = None,
+        engine: str | None = None,
+        device: str = "cpu",
     ) -> None:
-        self.onnx = onnx
+        self._onnx = onnx
         self.spec = spec
         self.threads = threads
         self.device = device
         self._name = engine
         self._engine: Engine | None = None
         self._lock = threading.Lock()
+
+    @property
+    def onnx(self) -> bytes:
+        """The serialised graph; if it is mapped, a copy each time, which nobody needs to keep."""
+        return bytes(self._onnx)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no graph: what looks at points alone has none."""
+        return not len(self._onnx)
 
     def __call__(self, images: NDArray[np.uint8]) -> Features:
         """Patch features `(n, h, w, dim)` of uint8 images `(n, size, size, 3)`."""

@@ -228,7 +228,7 @@ class Detector(Parameters, ABC):
         detector.threads = threads or detector.threads
         engine = engine or (DEFAULT if device else None)  # what is named must be had; what is recorded may be replaced
         detector.graph_ = FeatureGraph(
-            parts.blobs["features.onnx"].tobytes(), spec, detector.threads, engine, device or detector.device
+            parts.blobs["features.onnx"], spec, detector.threads, engine, device or detector.device
         )
         detector.calibration_ = Calibration.from_dict(manifest["calibration"])
         detector.training_ = Training(**manifest["training"])
