@@ -29,8 +29,8 @@ LINKS, BUILD_BEAM, SEARCH_BEAM = 24, 100, 64
 #: point. Their neighbour is about 1 % too far.
 SCOUT_BEAM, GLANCE_BEAM = 16, 4
 
-#: Starting points of a thorough walk that does not begin at the top.
-STARTS = 8
+#: Starting points of a thorough walk that does not begin at the top, and numbers of a vector by which they are chosen.
+STARTS, TELLING = 8, 128
 
 #: Vectors worked on at a time where they are needed in a larger type.
 _BLOCK = 32_768
@@ -231,32 +231,39 @@ class GraphIndex:
     ) -> Neighbours:
         """The same of walks that begin at the foot of the graph, at the nearest of the nodes known."""
         faiss = faiss_module()
-        known_nodes, vectors = known
+        known_nodes, coarse = known
         if not len(known_nodes) or not len(queries):
             return self._walk(queries, k, beam, among)
         squared = np.empty((len(queries), k), np.float32)
         nodes = np.empty((len(queries), k), np.int64)
         with threads_of_faiss(self.threads):
-            nearest = faiss.knn(queries, vectors, min(starts, len(known_nodes)))[1]
-            difference = queries[:, None] - vectors[nearest]
-            away = np.einsum("qsd,qsd->qs", difference, difference)  # the product form would lose digits
-            given = (queries, known_nodes[nearest].astype(np.int32), away, squared, nodes)
-            where, begin, distance, *answer = map(faiss.swig_ptr, given)
+            nearest = faiss.knn(self._coarse(queries), coarse, min(starts, len(known_nodes)))[1]
+            begin = known_nodes[nearest]
+            needed, which = np.unique(begin, return_inverse=True)  # half precision is slow to widen
+            difference = queries[:, None] - self._nodes()[needed].astype(np.float32)[which.reshape(begin.shape)]
+            away = np.einsum("qsd,qsd->qs", difference, difference)
+            given = (queries, begin.astype(np.int32), away, squared, nodes)
+            where, start, distance, *answer = map(faiss.swig_ptr, given)
             self._index.search_level_0(
-                len(queries), where, k, begin, distance, *answer, nearest.shape[1], 2, self._parameters(k, beam, among)
+                len(queries), where, k, start, distance, *answer, nearest.shape[1], 2, self._parameters(k, beam, among)
             )
         return self._complete((squared, nodes), queries, among)
 
     def _known(
         self, found: NDArray[np.int64], more: tuple[NDArray[np.int64], Floats] | None = None
     ) -> tuple[NDArray[np.int64], Floats]:
-        """The nearest nodes of some queries `(q, k)` and their vectors, each once; besides those known already."""
+        """The nearest nodes of queries `(q, k)`, each once, and some of their numbers; besides those known already."""
         nodes = np.unique(found[:, 0])
         if more is not None:
             nodes = nodes[~np.isin(nodes, more[0])]
         nodes = nodes[nodes >= 0]
-        vectors = self._nodes()[nodes].astype(np.float32)
-        return (nodes, vectors) if more is None else (np.append(more[0], nodes), np.concatenate([more[1], vectors]))
+        coarse = self._coarse(self._nodes()[nodes])
+        return (nodes, coarse) if more is None else (np.append(more[0], nodes), np.concatenate([more[1], coarse]))
+
+    def _coarse(self, vectors: Vectors) -> Floats:
+        """Some numbers of each vector, evenly spread: of a long one these tell well enough what is near."""
+        step = max(1, vectors.shape[1] // TELLING)
+        return np.ascontiguousarray(vectors[:, ::step], np.float32)
 
     def _complete(self, found: Neighbours, queries: Floats, among: NDArray[np.bool_] | None) -> Neighbours:
         """Exact search for those queries whose walk ended before it met enough nodes."""
