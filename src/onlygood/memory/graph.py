@@ -91,25 +91,22 @@ class GraphIndex:
         """
         check_k(k)
         queries = np.ascontiguousarray(queries, np.float32)
-        nodes_there = self._index.ntotal
-        open_nodes = np.ones(nodes_there, np.bool_)
-        there, beam = nodes_there, self.search_beam
+        among, beam = None, self.search_beam
         if allowed is not None:
-            open_nodes = allowed
+            nodes_there = self._index.ntotal
+            among = allowed
             if self.node_of is not None:
-                open_nodes = np.bincount(self._node_of[allowed], minlength=nodes_there) > 0
-            there = int(np.count_nonzero(open_nodes))
+                among = np.bincount(self._node_of[allowed], minlength=nodes_there) > 0
+            there = int(np.count_nonzero(among))
+            if there < SCAN_BELOW * nodes_there:
+                return self._rows_of(*self._scan(queries, k, among), allowed)
             # left-out rows crowd the beam: they are walked through, only not reported
             beam = max(beam, 4 * k, 2 * k * nodes_there // max(there, 1))
-        if there < SCAN_BELOW * nodes_there:
-            squared, nodes = self._scan(queries, k, open_nodes)
+        if scouts is None:
+            found = self._walk(queries, k, beam, among)
         else:
-            among = None if allowed is None else open_nodes
-            if scouts is None:
-                squared, nodes = self._walk(queries, k, beam, among)
-            else:
-                squared, nodes = self._spread(queries, k, scouts, (beam, beam), STARTS, among)
-        return self._rows_of(squared, nodes, allowed)
+            found = self._spread(queries, k, scouts, (beam, beam), STARTS, among)
+        return self._rows_of(*found, allowed)
 
     @property
     def vectors(self) -> NDArray[np.float16]:
