@@ -19,7 +19,7 @@ import numpy as np
 from development_sets import data_sets
 from onlygood.evaluation.metrics import auroc
 from onlygood.images.sources import spread
-from peers.options import for_ours
+from peers.options import BACKBONES, for_ours
 from peers.protocol import Peer, PeerError
 from records import Records, replace_between, where
 from speed_page import STAGES, table
@@ -27,7 +27,6 @@ from speed_page import STAGES, table
 HERE = Path(__file__).resolve().parent
 #: Images scored with a model of the GPU on the CPU.
 AGREEING = 5
-BACKBONES = ("efficientnet_lite0", "resnet18", "wide_resnet50_2")
 
 
 @dataclass(frozen=True)
@@ -78,13 +77,18 @@ def measure(given: argparse.Namespace, records: Records) -> None:
     for backbone in given.backbones:
         base = {"set": given.set, "backbone": backbone, "train": len(train), "threads": given.threads}
         for device in ("cuda", "cpu"):
-            asked = {"images": train, "into": folder / f"gpu-{device}", "threads": given.threads, "device": device}
+            asked = {
+                "images": train,
+                "into": folder / f"gpu-{backbone}-{device}",
+                "threads": given.threads,
+                "device": device,
+            }
             asked |= for_ours(backbone, 1.0)
             ask({**base, "device": device}, "gpu fit", lambda child, asked=asked: child.ask("fit", **asked))
         for row in ROWS:
 
-            def inspected(child: Peer, row: Row = row) -> dict[str, Any]:
-                place = {"folder": folder / f"gpu-{row.fitted}", "device": row.inspected}
+            def inspected(child: Peer, row: Row = row, backbone: str = backbone) -> dict[str, Any]:
+                place = {"folder": folder / f"gpu-{backbone}-{row.fitted}", "device": row.inspected}
                 child.ask("load", **place, threads=given.threads)
                 if not row.timed:
                     return child.ask("inspect", images=paths[:AGREEING])

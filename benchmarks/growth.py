@@ -26,7 +26,7 @@ from PIL import Image
 
 from onlygood.images.datasets.elpv import load_elpv
 from onlygood.images.sources import spread
-from peers.options import weights_of
+from peers.options import BACKBONES, weights_of
 from peers.protocol import Peer, PeerError
 from plot import Line, Panel, write_charts
 from records import Records, code, replace_between, where
@@ -34,7 +34,6 @@ from records import Records, code, replace_between, where
 HERE = Path(__file__).resolve().parent
 COUNTS = (50, 100, 200, 500, 1000, 2000)
 SIZES = (224, 256, 320, 384, 448, 512)
-BACKBONES = ("efficientnet_lite0", "resnet18", "wide_resnet50_2")
 #: Variant -> what `fit` is asked for; exact search is inspected with the graph's model and the index replaced.
 VARIANTS: dict[str, dict[str, Any]] = {
     "graph": {"index": "graph"},

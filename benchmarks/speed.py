@@ -32,14 +32,13 @@ from onlygood.evaluation.metrics import auroc
 from onlygood.features.engines import DEVICES, ENGINES, is_installed
 from onlygood.images.layouts import Sample
 from onlygood.images.sources import spread
-from peers.options import for_anomalib, for_ours, for_plain
+from peers.options import BACKBONES, for_anomalib, for_ours, for_plain
 from peers.protocol import Peer, PeerError, time_command
 from records import Records, code, replace_between
 from speed_page import page
 
 HERE = Path(__file__).resolve().parent
 STEPS = ("install", "fit", "inspect", "start", "backbones", "accuracy")
-BACKBONES = ("efficientnet_lite0", "resnet18", "wide_resnet50_2")
 COMPARED = ("magnetic_tile", "elpv_mono")
 ANOMALIB_ROUTES = ("engine", "torch", "onnx", "openvino", "openvino-f32")
 #: The default of anomalib and of the papers; its greedy picks are too many to be all made.
@@ -480,7 +479,9 @@ def main() -> None:
     parser.add_argument("--picks", type=int, default=300, help="greedy picks of anomalib's 10 %% coreset; 0 for all")
     parser.add_argument("--test", type=int, default=200, help="test images of the AUROC beside the times, at most")
     parser.add_argument("--accuracy-test", type=int, help="test images of the step accuracy, at most; all by default")
-    parser.add_argument("--indexes", nargs="*", default=["exact", "graph"], help="of the step accuracy")
+    parser.add_argument(
+        "--indexes", nargs="*", default=["exact", "graph"], choices=("exact", "graph"), help="of the step accuracy"
+    )
     parser.add_argument("--exact-device", default="cpu", choices=DEVICES, help="of exact search in the step accuracy")
     parser.add_argument("--patches", type=int, default=5000, help="patches of the recall")
     parser.add_argument("--timeout", type=float, default=7200, help="seconds that one answer of a process may take")

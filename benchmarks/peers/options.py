@@ -13,6 +13,8 @@ ANOMALIB = {
     "resnet18": ("resnet18", ["layer2", "layer3"]),
     "wide_resnet50_2": ("wide_resnet50_2", ["layer2", "layer3"]),
 }
+#: Those that the benchmarks measure, smallest first.
+BACKBONES = tuple(ANOMALIB)
 
 
 def weights_of(backbone: str) -> str:
